@@ -264,7 +264,7 @@ def channel_names(given: Any) -> tuple[str, ...] | None:
         )
     names = tuple(map(str, given))
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ArrayError("a name in ch_names stands twice", found=", ".join(twice), todo="give each channel its own")
+        raise ArrayError("ch_names has a repeated name", found=", ".join(twice), todo="give each channel its own")
     return names
 
 
