@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.recordings import gdf_header
 
 from eegprep.formats.decode import decode_file
 from eegprep.formats.decoded import Decoded
@@ -27,20 +28,8 @@ def gdf(
     event_rate: float = 200.0,
 ) -> Path:
     """GDF 2.20 of int16, one record a second; `counts` are the samples of each channel in a record."""
-    n, n_records = len(names), rows[0].size // counts[0]
-    head = bytearray(256 * (n + 1))
-    head[:8] = b"GDF 2.20"
-    struct.pack_into("<H", head, 184, n + 1)
-    struct.pack_into("<q", head, 236, n_records)
-    struct.pack_into("<II", head, 244, 1, 1)
-    struct.pack_into("<H", head, 252, n)
-    for i, name in enumerate(names):
-        head[256 + 16 * i : 256 + 16 * i + len(name)] = name.encode()
-        struct.pack_into("<H", head, 256 + 102 * n + 2 * i, 4275)  # microvolt
-        for k, value in enumerate((-3276.8, 3276.7, -32768, 32767)):
-            struct.pack_into("<d", head, 256 + 104 * n + 8 * n * k + 8 * i, value)
-        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, counts[i])
-        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, 3)
+    n_records = rows[0].size // counts[0]
+    head = gdf_header(names, counts, n_records, limits=(-3276.8, 3276.7, -32768, 32767), kind=3)
     body = b"".join(
         np.rint(10 * row[k * c : (k + 1) * c]).astype("<i2").tobytes()
         for k in range(n_records)

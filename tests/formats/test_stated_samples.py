@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+from support.recordings import gdf_header
 
 from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
@@ -28,19 +29,8 @@ def read(path: Path):
 def gdf(path: Path, digital: np.ndarray, *, kind: int = 3, low: int = -32768, high: int = 32767) -> Path:
     """GDF 2.20 at 200 Hz, one record a second, 100 µV at each end of the range."""
     n, n_records = digital.shape[0], digital.shape[1] // 200
-    head = bytearray(256 * (n + 1))
-    head[:8] = b"GDF 2.20"
-    struct.pack_into("<H", head, 184, n + 1)
-    struct.pack_into("<q", head, 236, n_records)
-    struct.pack_into("<II", head, 244, 1, 1)
-    struct.pack_into("<H", head, 252, n)
-    for i, name in enumerate(("Fp1", "Fp2", "F3", "F4")[:n]):
-        head[256 + 16 * i : 256 + 16 * i + len(name)] = name.encode()
-        struct.pack_into("<H", head, 256 + 102 * n + 2 * i, 4275)
-        for k, value in enumerate((-100.0, 100.0, low, high)):
-            struct.pack_into("<d", head, 256 + 104 * n + 8 * n * k + 8 * i, value)
-        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, 200)
-        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, kind)
+    names = ("Fp1", "Fp2", "F3", "F4")[:n]
+    head = gdf_header(names, [200] * n, n_records, limits=(-100.0, 100.0, low, high), kind=kind)
     kinds = {3: "<i2", 5: "<i4", 16: "<f4"}
     path.write_bytes(bytes(head) + digital.reshape(n, n_records, 200).transpose(1, 0, 2).astype(kinds[kind]).tobytes())
     return path

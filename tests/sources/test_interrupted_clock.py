@@ -68,30 +68,29 @@ def test_edf_clock_that_was_set_back(made: Made, tmp_path: Path) -> None:
     assert lost(decoded)
 
 
+def persyst(made: Made, folder: Path, times: str, comments: str) -> Decoded:
+    """40 s of six channels with these sample times and comments."""
+    (made["eeg_uv"](6, 8000) * 10).astype("<i2").T.tofile(folder / "a.dat")
+    channels = "".join(f"{name}={i}\n" for i, name in enumerate(NAMES, 1))
+    (folder / "a.lay").write_text(
+        "[FileInfo]\nFile=a.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
+        f"WaveformCount=6\nDataType=0\n[ChannelMap]\n{channels}[SampleTimes]\n{times}[Comments]\n{comments}"
+    )
+    return read_persyst(folder / "a.lay")
+
+
 def test_persyst_events_in_a_gap(made: Made, tmp_path: Path) -> None:
     """Onsets in a .lay file count on the clock of [SampleTimes]."""
-    (made["eeg_uv"](6, 8000) * 10).astype("<i2").T.tofile(tmp_path / "a.dat")
-    channels = "".join(f"{name}={i}\n" for i, name in enumerate(NAMES, 1))
-    (tmp_path / "a.lay").write_text(
-        "[FileInfo]\nFile=a.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
-        f"WaveformCount=6\nDataType=0\n[ChannelMap]\n{channels}[SampleTimes]\n0=1000.0\n2000=1100.0\n"
-        "[Comments]\n2.5,0,0,100,a\n15,0,0,100,gap\n9,93,0,100,over\n105.5,0,0,100,b\n"
-    )
-    decoded = read_persyst(tmp_path / "a.lay")
+    comments = "2.5,0,0,100,a\n15,0,0,100,gap\n9,93,0,100,over\n105.5,0,0,100,b\n"
+    decoded = persyst(made, tmp_path, "0=1000.0\n2000=1100.0\n", comments)
     assert placed(decoded) == [(500, 0, "a"), (1800, 600, "over"), (3100, 0, "b")]
     assert lost(decoded)
 
 
 def test_persyst_clock_at_midnight(made: Made, tmp_path: Path) -> None:
     """Times of day begin again at midnight: no pause, and later events keep their places."""
-    (made["eeg_uv"](6, 8000) * 10).astype("<i2").T.tofile(tmp_path / "a.dat")
-    channels = "".join(f"{name}={i}\n" for i, name in enumerate(NAMES, 1))
-    (tmp_path / "a.lay").write_text(
-        "[FileInfo]\nFile=a.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
-        f"WaveformCount=6\nDataType=0\n[ChannelMap]\n{channels}[SampleTimes]\n0=86390.0\n1000=86395.0\n2000=0.0\n"
-        "3000=5.0\n5000=75.0\n[Comments]\n2.5,0,0,100,a\n12,1,0,100,b\n50,0,0,100,gap\n86,0,0,100,c\n"
-    )
-    decoded = read_persyst(tmp_path / "a.lay")
+    times = "0=86390.0\n1000=86395.0\n2000=0.0\n3000=5.0\n5000=75.0\n"
+    decoded = persyst(made, tmp_path, times, "2.5,0,0,100,a\n12,1,0,100,b\n50,0,0,100,gap\n86,0,0,100,c\n")
     assert placed(decoded) == [(500, 0, "a"), (2400, 200, "b"), (5200, 0, "c")]
     assert [s.start_sample for s in decoded.stretches] == [0, 5000]
 

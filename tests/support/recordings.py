@@ -176,22 +176,35 @@ def write_brainvision(
     return folder / f"{stem}.vhdr"
 
 
-def write_gdf(path: Path, signal_uv: np.ndarray, names: Sequence[str] = NAMES) -> Path:
-    """GDF 2.20, one record a second at 200 Hz, float32."""
-    n, n_records = len(names), signal_uv.shape[1] // 200
+def gdf_header(
+    names: Sequence[str], counts: Sequence[int], n_records: int, *, limits: Sequence[float], kind: int
+) -> bytearray:
+    """The header of GDF 2.20, one record a second, in microvolt.
+
+    `counts` are the samples of each channel in a record, `limits` the physical and digital minimum and maximum, and
+    `kind` is the code of the samples' type.
+    """
+    n = len(names)
     head = bytearray(256 * (n + 1))
     head[:8] = b"GDF 2.20"
     struct.pack_into("<H", head, 184, n + 1)
     struct.pack_into("<q", head, 236, n_records)
     struct.pack_into("<II", head, 244, 1, 1)
     struct.pack_into("<H", head, 252, n)
-    for i, name in enumerate(names):
+    for i, (name, count) in enumerate(zip(names, counts, strict=True)):
         head[256 + 16 * i : 256 + 16 * i + len(name)] = name.encode()
         struct.pack_into("<H", head, 256 + 102 * n + 2 * i, 4275)  # microvolt
-        for k, value in enumerate((-3276.8, 3276.7, -3276.8, 3276.7)):
+        for k, value in enumerate(limits):
             struct.pack_into("<d", head, 256 + 104 * n + 8 * n * k + 8 * i, value)
-        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, 200)
-        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, 16)
+        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, count)
+        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, kind)
+    return head
+
+
+def write_gdf(path: Path, signal_uv: np.ndarray, names: Sequence[str] = NAMES) -> Path:
+    """GDF 2.20, one record a second at 200 Hz, float32."""
+    n, n_records = len(names), signal_uv.shape[1] // 200
+    head = gdf_header(names, [200] * n, n_records, limits=(-3276.8, 3276.7, -3276.8, 3276.7), kind=16)
     records = signal_uv.reshape(n, n_records, 200).transpose(1, 0, 2).astype("<f4")
     path.write_bytes(bytes(head) + records.tobytes())
     return path
