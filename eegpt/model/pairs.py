@@ -72,22 +72,26 @@ def covariances(pairs_NEEF: Tensor) -> Tensor:
     power_NFE = c_NFEE.diagonal(dim1=2, dim2=3).exp()
     c_NFEE.diagonal(dim1=2, dim2=3).fill_(1.0)
     sd_NFE = power_NFE.sqrt()
-    c_NFEE = c_NFEE * sd_NFE.unsqueeze(2) * sd_NFE.unsqueeze(3)
-    mean_NF = power_NFE.mean(dim=2)
-    c_NFEE = (1 - SHRINKAGE) * c_NFEE
-    c_NFEE.diagonal(dim1=2, dim2=3).add_(SHRINKAGE * mean_NF.unsqueeze(2))
-    return c_NFEE
+    return shrunk(c_NFEE * sd_NFE.unsqueeze(2) * sd_NFE.unsqueeze(3))
+
+
+def shrunk(covariance: Tensor) -> Tensor:
+    """Covariance matrices (..., E, E), shrunk by a tenth towards their mean variance."""
+    mean = covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1, keepdim=True)
+    out = (1 - SHRINKAGE) * covariance
+    out.diagonal(dim1=-2, dim2=-1).add_(SHRINKAGE * mean)
+    return out
 
 
 def log_covariances(c_NFEE: Tensor, reference_FEE: Tensor | None = None) -> Tensor:
     """Logarithm of the matrices (N, E, E, F), float32, after whitening by a reference."""
     if reference_FEE is not None:
-        whiten_FEE = _apply(reference_FEE, lambda x: x.rsqrt())
+        whiten_FEE = of_eigenvalues(reference_FEE, torch.rsqrt)
         c_NFEE = whiten_FEE @ c_NFEE @ whiten_FEE
-    return _apply(c_NFEE, torch.log).permute(0, 2, 3, 1).float()
+    return of_eigenvalues(c_NFEE, torch.log).permute(0, 2, 3, 1).float()
 
 
-def _apply(matrix: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+def of_eigenvalues(matrix: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A function of symmetric matrices, applied to their eigenvalues."""
     value, vector = torch.linalg.eigh((matrix + matrix.mT) / 2)
     top = value[..., -1:].clamp_min(_SMALLEST)

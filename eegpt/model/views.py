@@ -40,6 +40,12 @@ def view_slices(config: ETEConfig) -> dict[str, slice]:
     return out
 
 
+def signal_slices(config: ETEConfig) -> dict[str, slice]:
+    """Slice of each view in the vector of `signal_views`."""
+    first, stop = config.bins(spectrum_window(config))
+    return {"spectrum": slice(0, stop - first), "course": slice(stop - first, stop - first + N_SLICES)}
+
+
 def spectrum_window(config: ETEConfig) -> int:
     """Samples of the windows whose spectrum the view shows: a second, or a token if that is longer."""
     return max(_SECOND, config.token_samples)
@@ -81,6 +87,13 @@ def views(
     config: ETEConfig,
 ) -> Tensor:
     """All views of every row, (R, F) float32; `states_RF` is from `state_views`."""
+    level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
+    seen_RF = signal_views(tokens_RTC, token_mask_RT, course_RF, config)
+    return torch.cat((states_RF.float(), seen_RF, level_R1), dim=1)
+
+
+def signal_views(tokens_RTC: Tensor, token_mask_RT: Tensor | None, course_RF: Tensor, config: ETEConfig) -> Tensor:
+    """The views `spectrum` and `course` of every row, (R, F) float32, which need no encoder."""
     window = spectrum_window(config)
     first, stop = config.bins(window)
     windows_RTC, mask_RT = tokens_RTC, token_mask_RT
@@ -93,8 +106,7 @@ def views(
             mask_RT = token_mask_RT[:, -windows_RTC.shape[1] :].clone()
             mask_RT[:, 0] = True
     power_RF = token_power(windows_RTC, mask_RT, centred=True)[:, first:stop]
-    level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
-    return torch.cat((states_RF.float(), (power_RF + SMALLEST_POWER).log(), course_RF, level_R1), dim=1)
+    return torch.cat(((power_RF + SMALLEST_POWER).log(), course_RF), dim=1)
 
 
 def token_power(tokens_RTC: Tensor, token_mask_RT: Tensor | None, *, centred: bool) -> Tensor:

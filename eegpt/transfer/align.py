@@ -44,10 +44,12 @@ def aligned(index: Trials, rows: np.ndarray, encoded: Encoded) -> Encoded:
     """
     names = {name: i for i, name in enumerate(sorted(set(index.subject)))}
     subject_N = torch.tensor([names[index.subject[r]] for r in rows], device=encoded.mask_NE.device)
-    views_RF, pairs_NEEF = encoded.views_RF, encoded.pairs_NEEF
-    if views_RF is not None:
-        subject_R = subject_N.repeat_interleave(encoded.mask_NE.sum(dim=1))
-        views_RF = _standardised(views_RF, (subject_R << 20) | encoded.electrode_R)
+    subject_R = subject_N.repeat_interleave(encoded.mask_NE.sum(dim=1))
+    key_R = (subject_R << 20) | encoded.electrode_R
+    views_RF, whitened_RF = (
+        None if x is None else _standardised(x, key_R) for x in (encoded.views_RF, encoded.whitened_RF)
+    )
+    pairs_NEEF = encoded.pairs_NEEF
     if pairs_NEEF is not None:
         electrode_NE = encoded.electrodes()
         pairs_NEEF = tangent_pairs(encoded, subject_N).pairs_NEEF
@@ -56,7 +58,7 @@ def aligned(index: Trials, rows: np.ndarray, encoded: Encoded) -> Encoded:
         trial_P = mask_NEE.nonzero()[:, 0]
         key_P = (subject_N[trial_P] << 32) | pair_ids(electrode_NE)[mask_NEE]
         pairs_NEEF[mask_NEE] = _standardised(pairs_NEEF[mask_NEE], key_P)
-    return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
+    return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF, whitened_RF=whitened_RF)
 
 
 def tangent_pairs(encoded: Encoded, subject_N: torch.Tensor | None = None) -> Encoded:

@@ -7,6 +7,7 @@ they are computed for each batch.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -21,13 +22,26 @@ import torch
 from eegpt.model.config import ETEConfig
 from eegpt.model.heads import compressed
 from eegpt.model.views import view_slices, views
+from eegpt.model.whitening import whitening
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, Trials, flatten, join, only, pairs_of
+from eegpt.transfer.rows import (
+    Encoded,
+    Signals,
+    Trials,
+    flatten,
+    join,
+    normalised_signals,
+    only,
+    pairs_of,
+    whitened_of,
+)
 from eegpt.transfer.states import encoder_key, entry_key
 
+_VALUES = ("views_RF", "pairs_NEEF", "whitened_RF")  # what the readouts read
 _ROWS_AT_ONCE = 512  # electrodes per encoder pass without gradient
+_Group = tuple[str, tuple[int, ...]]  # a subject and the electrodes of a trial
 
 
 def _halved(encoded: Encoded) -> Encoded:
@@ -37,12 +51,21 @@ def _halved(encoded: Encoded) -> Encoded:
         small = None if x is None else x.half()
         return small if x is None or small is None or bool(small.isfinite().all()) else x.float()
 
-    return dataclasses.replace(encoded, views_RF=half(encoded.views_RF), pairs_NEEF=half(encoded.pairs_NEEF))
+    return _each(encoded, half)
 
 
 def _compressed(encoded: Encoded) -> Encoded:
-    views_RF, pairs_NEEF = (None if x is None else compressed(x) for x in (encoded.views_RF, encoded.pairs_NEEF))
-    return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
+    return _each(encoded, lambda x: None if x is None else compressed(x))
+
+
+def _each(encoded: Encoded, function: Callable[[torch.Tensor | None], torch.Tensor | None]) -> Encoded:
+    """The trials with a function of all that readouts read."""
+    return dataclasses.replace(
+        encoded,
+        views_RF=function(encoded.views_RF),
+        pairs_NEEF=function(encoded.pairs_NEEF),
+        whitened_RF=function(encoded.whitened_RF),
+    )
 
 
 def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) -> int:
@@ -169,15 +192,16 @@ class TrialBank:
         if not model.sees_views:
             return encoded
         seen = self.views(model, rows)
-        return dataclasses.replace(encoded, views_RF=seen.views_RF, pairs_NEEF=seen.pairs_NEEF)
+        return dataclasses.replace(encoded, **{name: getattr(seen, name) for name in _VALUES})
 
     def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
-        """The views and pairs that the model reads of trials of one task, aligned if the task is."""
+        """All that the model's readouts read of trials of one task, aligned if the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
         by_subject = task in self._aligned_tasks
         compress = by_subject and model.compress
-        name = f"{task} {model.reads_states} {model.reads_pairs} {by_subject} {compress} {self._without.tolist()}"
+        reads = (model.reads_states, model.reads_pairs, model.reads_whitened)
+        name = f"{task} {reads} {by_subject} {compress} {self._without.tolist()}"
         if name not in self._views:
             whole = self._without_some(self._computed(model, everything))
             if by_subject:
@@ -185,6 +209,9 @@ class TrialBank:
             if model.reads_pairs:
                 pairs_NEEF = self._pairs(model, everything, by_subject=by_subject)
                 whole = dataclasses.replace(whole, pairs_NEEF=pairs_NEEF)
+            if model.reads_whitened and by_subject:
+                whitened_RF = self._whitened(model.ete.config, everything)
+                whole = dataclasses.replace(whole, whitened_RF=whitened_RF)
             self._views[name] = _compressed(whole) if compress else whole
         return self._views[name].take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
 
@@ -218,6 +245,49 @@ class TrialBank:
         if trials is not None:
             states.write(key, {"pairs_NEEF": whole.pairs_NEEF})
         return whole.pairs_NEEF.float()
+
+    def _whitened(self, config: ETEConfig, rows: np.ndarray) -> torch.Tensor | None:
+        """Views of signals whitened by the mean covariance of the subject's trials, standardised by subject."""
+        trials, common = self._key_parts(config, rows)
+        subjects = [self.index.subject[r] for r in rows]
+        key = entry_key("whitened", *common, subjects, self._without.tolist())
+        weights = functools.cache(lambda: self._whitening(config, rows))
+
+        def compute(part: np.ndarray) -> Encoded:
+            signals = self._signals(config, part)
+            weight_NEE = torch.zeros(*signals.mask_NE.shape, signals.mask_NE.shape[1], device=self.device)
+            for number, (group, at) in enumerate(self._groups(config, part, signals)):
+                weight_NEE[number, at.unsqueeze(1), at] = weights()[group].to(weight_NEE)
+            return whitened_of(signals, weight_NEE, config)
+
+        whole = aligned(self.index, rows, self._stored(key, trials, rows, compute))
+        return whole.whitened_RF
+
+    def _whitening(self, config: ETEConfig, rows: np.ndarray) -> dict[_Group, torch.Tensor]:
+        """The whitening weights of each subject's trials of the same electrodes."""
+        total: dict[_Group, torch.Tensor] = {}
+        count: collections.Counter[_Group] = collections.Counter()
+        for part in self._chunks(rows):
+            signals = self._signals(config, part)
+            covariance_NEE = signals.covariances()
+            for number, (group, at) in enumerate(self._groups(config, part, signals)):
+                own_EE = covariance_NEE[number][at][:, at]
+                total[group] = own_EE + total[group] if group in total else own_EE
+                count[group] += 1
+        return {group: whitening(sum_EE / count[group]) for group, sum_EE in total.items()}
+
+    def _groups(self, config: ETEConfig, rows: np.ndarray, signals: Signals) -> Iterator[tuple[_Group, torch.Tensor]]:
+        """Subject and electrodes of each trial, and the slots of these electrodes."""
+        for row, own_E in zip(rows, signals.electrodes(config), strict=True):
+            at = own_E.ge(0).nonzero().squeeze(1)
+            yield (self.index.subject[row], tuple(own_E[at].tolist())), at
+
+    def _signals(self, config: ETEConfig, rows: np.ndarray) -> Signals:
+        """The signals of some trials at the electrodes that are read."""
+        signals = normalised_signals(self.index.gather(rows), config, self.electrode_of, self.device)
+        if not len(self._without):
+            return signals
+        return signals.only(~torch.isin(signals.electrodes(config), self._without))
 
     def key_of_views(self, model: TransferModel, rows: np.ndarray, *, encoder: bool) -> tuple[object, ...] | None:
         """What the views of some trials depend on, with `encoder` also those of states; None if not kept on disk."""
@@ -260,13 +330,14 @@ class TrialBank:
         if held is None:
             whole = join([_halved(compute(part)) for part in self._chunks(rows)])
             if trials is not None:
-                fields = ("views_RF", "pairs_NEEF", "electrode_R", "input_R", "mask_NE")
+                fields = (*_VALUES, "electrode_R", "input_R", "mask_NE")
                 states.write(key, {n: t for n in fields if (t := getattr(whole, n)) is not None})
         else:
             here = {name: tensor.to(self.device) for name, tensor in held.items()}
             whole = Encoded(cache=None, features_RF=None, **here)
-        views_RF = whole.views_RF
-        return dataclasses.replace(whole, views_RF=None if views_RF is None else views_RF.float())
+        return dataclasses.replace(
+            whole, **{n: x.float() for n in ("views_RF", "whitened_RF") if (x := getattr(whole, n)) is not None}
+        )
 
     def _without_states(self, model: TransferModel, rows: np.ndarray) -> Encoded:
         """The views of the signal alone: the encoder does not run, and its states are zero."""
@@ -283,6 +354,10 @@ class TrialBank:
             input_R=flat.electrode_R if c.n_references else None,
             mask_NE=flat.mask_NE,
         )
+
+    def aligns(self, rows: np.ndarray) -> bool:
+        """Whether the views of all these trials are standardised by subject."""
+        return self._aligned_tasks.issuperset(self.index.task[rows].tolist())
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
         """Yield the trials at `rows` in groups small enough to run at once, for prediction."""

@@ -10,11 +10,12 @@ from eegprep.errors import UsageError
 from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
+from eegpt.model.whitening import WHITENED_VIEWS
 from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
 from eegpt.transfer.folds import Scheme
 from eegpt.transfer.model import SIGNAL_VIEWS, Readout
 
-ALL_VIEWS = (*VIEWS, PAIRS)
+ALL_VIEWS = (*VIEWS, PAIRS, *WHITENED_VIEWS)
 
 Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
 
@@ -52,11 +53,13 @@ class ModelSettings(Settings):
     readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
         What a graph's node starts from, see `eegpt.transfer.model`. `auto`: `views` on a frozen encoder; where the
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
-    views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
-        What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
-        electrodes, see `eegpt.model.pairs`. All but `level`, which is one number for each recording and electrode and
-        so can only tell recordings apart; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
-        `readout` `special` the paper's form.
+    views : tuple of str
+        What the readouts beside the graph see. At every electrode: `states`, `dynamics`, `spectrum`, `course`, `level`,
+        see `eegpt.model.views`. At every pair of electrodes: `pairs`, see `eegpt.model.pairs`. At every electrode, of
+        signals that were whitened, and only in tasks that are standardised by subject: `whitened_spectrum` and
+        `whitened_course`, see `eegpt.model.whitening`. By default all but `level`, which is one number for each
+        recording and electrode and so can only tell recordings apart; `probe` takes `states` and `dynamics` alone.
+        Empty: no such readouts; with `readout` `special` the paper's form.
     edges : {"auto", "pairs", "none"}
         What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
         nodes start from views.

@@ -31,10 +31,11 @@ from eegpt.model.pairs import N_PAIR_FEATURES, PAIRS, n_pairs
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
 from eegpt.model.views import VIEWS, view_slices
+from eegpt.model.whitening import WHITENED_VIEWS, whitened_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
 
 #: Views that are computed from the signal, without the encoder.
-SIGNAL_VIEWS = ("spectrum", "course", "level", PAIRS)
+SIGNAL_VIEWS = ("spectrum", "course", "level", PAIRS, *WHITENED_VIEWS)
 Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
 
 
@@ -72,6 +73,9 @@ class TransferModel(nn.Module):
         n, n_edges = ete.config.n_electrodes, n_pairs(ete.config.n_electrodes)
         self.electrode_heads = ElectrodeHeads(F_views, n, tasks) if self.views else None
         self.pair_heads = ElectrodeHeads(N_PAIR_FEATURES, n_edges, tasks) if PAIRS in self.views else None
+        n_whitened = max(s.stop for s in whitened_slices(ete.config).values())
+        reads_whitened = bool(set(self.views) & set(WHITENED_VIEWS))
+        self.whitened_heads = ElectrodeHeads(n_whitened, n, tasks) if reads_whitened else None
         has_edges = graph and bool(teg.n_edge_features)
         self.edge_scale = ElectrodeScale(N_PAIR_FEATURES, n_edges, len(tasks)) if has_edges else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
@@ -122,6 +126,11 @@ class TransferModel(nn.Module):
     def reads_pairs(self) -> bool:
         """Whether anything reads pairs of electrodes."""
         return self.pair_heads is not None or self.edge_scale is not None
+
+    @property
+    def reads_whitened(self) -> bool:
+        """Whether whitened signals are read, in the tasks that are standardised by subject."""
+        return self.whitened_heads is not None
 
     def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
         """Encode a group of trials for the graph; without gradient if the encoder is frozen.
@@ -195,6 +204,8 @@ class TransferModel(nn.Module):
             logits_NK = self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task)
             if self.pair_heads is not None:
                 logits_NK = logits_NK + self.pair_heads(*group.pair_rows(), task)
+            if self.whitened_heads is not None and group.whitened_RF is not None:
+                logits_NK = logits_NK + self.whitened_heads(group.whitened_RF, group.electrode_R, group.mask_NE, task)
             own.append(logits_NK)
         own_NK = torch.cat(own)
         if not self.graph:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from eegprep.errors import UsageError
+from eegpt.model.whitening import WHITENED_VIEWS
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division, Kind, Scheme, inner_folds
@@ -63,7 +65,7 @@ def fit_readouts(
     for head in np.unique(targets.head_N[division.train]).tolist():
         rows = np.concatenate([r[targets.head_N[r] == head] for r in (division.train, division.validation)])
         problem = _problem(bank, targets, rows, config)
-        members = [fit_readout(model, bank, rows, name, problem) for name in config.views]
+        members = [fit_readout(model, bank, rows, name, problem) for name in _views_read(bank, rows, config)]
         graph = _graph_member(model, bank, division, targets, held_out, rows, problem) if model.graph else None
         weights, graph_weight = member_weights(problem, members, graph)
         for member, weight in zip(members, weights, strict=True):
@@ -75,6 +77,26 @@ def fit_readouts(
         shares += [(head, name, round(float(w / total), 4)) for name, w in every]
     heads.fitted.fill_(True)
     return shares
+
+
+def _views_read(bank: TrialBank, rows: np.ndarray, config: TransferConfig) -> tuple[str, ...]:
+    """The views of a head: signals are whitened by subject only where views are standardised by subject.
+
+    Raises
+    ------
+    UsageError
+        No view is left.
+    """
+    if bank.aligns(rows):
+        return config.views
+    if left := tuple(name for name in config.views if name not in WHITENED_VIEWS):
+        return left
+    raise UsageError(
+        f"no view can be read for the task {bank.index.tasks[int(bank.index.task[rows[0]])].key}",
+        found=f"views {', '.join(config.views)}, which exist only in tasks that are standardised by subject",
+        expected="tasks whose classes differ within subjects, and model.align=subject",
+        todo="add another view to model.views, such as spectrum or pairs, or leave the task out with data.tasks",
+    )
 
 
 def graph_outputs(

@@ -23,6 +23,7 @@ import torch
 
 from eegpt.model.pairs import PAIRS
 from eegpt.model.views import view_slices
+from eegpt.model.whitening import WHITENED_VIEWS, whitened_slices
 from eegpt.transfer import states, weighting
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.model import SIGNAL_VIEWS, TransferModel
@@ -46,10 +47,10 @@ class Readout(Member):
     def write(self, model: TransferModel, head: int, weight: float) -> None:
         """Add the weighted readout to the model's maps."""
         own = model.electrode_heads
-        heads = model.pair_heads if self.name == PAIRS else own
+        heads = model.pair_heads if self.name == PAIRS else model.whitened_heads if self.name in WHITENED_VIEWS else own
         if heads is None or own is None:
             return
-        factor, columns = weight * self.scale, view_slices(model.ete.config).get(self.name, slice(None))
+        factor, columns = weight * self.scale, _columns(model, self.name)
         at, K = torch.from_numpy(self.places).to(heads.weight.device), slice(0, len(self.bias_K))
         heads.weight[head, at, columns, K] = torch.from_numpy(factor * self.map_VFK).to(heads.weight)
         heads.offset[head, at, K] += torch.from_numpy(factor * self.offset_VK).to(heads.weight)
@@ -106,7 +107,7 @@ class RidgeView:
 
     def __init__(self, model: TransferModel, bank: TrialBank, rows: np.ndarray, name: str) -> None:
         self.name = name
-        columns = view_slices(model.ete.config).get(name, slice(None))
+        columns = _columns(model, name)
         self._trial_R, self._place_R, self._x_RF = _rows_of(model, bank, rows, name, columns)
         self._places, self._n = np.unique(self._place_R), len(rows)
         self._n_features = max(1, len(self._places) * self._x_RF.shape[1])
@@ -221,6 +222,11 @@ def _solve(square: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray
     return solved
 
 
+def _columns(model: TransferModel, view: str) -> slice:
+    """The columns of a view in the rows that it is read from."""
+    return (view_slices(model.ete.config) | whitened_slices(model.ete.config)).get(view, slice(None))
+
+
 def _rows_of(
     model: TransferModel, bank: TrialBank, rows: np.ndarray, view: str, columns: slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -232,10 +238,11 @@ def _rows_of(
         encoded = bank.views(model, rows[own])
         if view == PAIRS:
             x_PF, pair_P, mask_NP = encoded.pair_rows()
-        elif encoded.views_RF is None:
-            raise ValueError("the bank contains no views")
         else:
-            x_PF, pair_P, mask_NP = encoded.views_RF[:, columns], encoded.electrode_R, encoded.mask_NE
+            x_RF = encoded.whitened_RF if view in WHITENED_VIEWS else encoded.views_RF
+            if x_RF is None:
+                raise ValueError(f"the bank contains no view {view!r} of these trials")
+            x_PF, pair_P, mask_NP = x_RF[:, columns], encoded.electrode_R, encoded.mask_NE
         trial.append(own[mask_NP.nonzero()[:, 0].cpu().numpy()])
         place.append(pair_P.cpu().numpy())
         x.append(x_PF.cpu().numpy())

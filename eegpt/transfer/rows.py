@@ -26,7 +26,8 @@ from eegpt.model.config import ETEConfig
 from eegpt.model.ete import ETE, Cache
 from eegpt.model.pairs import band_pairs, pair_ids
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
-from eegpt.model.views import N_SLICES, band_powers, slice_means, state_views, views
+from eegpt.model.views import N_SLICES, band_powers, signal_views, slice_means, state_views, views
+from eegpt.model.whitening import trial_covariances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,48 @@ class Trials(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signals:
+    """Normalised signals of N trials, as rows of electrodes in the order of the trials."""
+
+    mask_NE: Tensor  # electrodes of each trial; the true entries, in row-major order, are the R rows
+    electrode_R: Tensor  # int64 inputs of the encoder: rows of its vocabulary, with references if it is told them
+    x_RS: Tensor  # float32, zero after a trial's own samples
+    sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
+    n_samples_N: NDArray[np.int64]
+
+    def by_trial(self) -> Tensor:
+        """The signals as (N, E, S), zero where an electrode is missing."""
+        x_NES = self.x_RS.new_zeros((*self.mask_NE.shape, self.x_RS.shape[1]))
+        x_NES[self.mask_NE] = self.x_RS
+        return x_NES
+
+    def electrodes(self, config: ETEConfig) -> Tensor:
+        """The electrodes of each trial, (N, E) int64, -1 where there is none."""
+        id_R = config.electrode_of(self.electrode_R)
+        return id_R.new_full(self.mask_NE.shape, -1).masked_scatter(self.mask_NE, id_R)
+
+    def only(self, kept_NE: Tensor) -> Signals:
+        """The signals of some of the electrodes, in the same slots."""
+        kept_R = kept_NE[self.mask_NE]
+        return dataclasses.replace(
+            self,
+            mask_NE=self.mask_NE & kept_NE,
+            electrode_R=self.electrode_R[kept_R],
+            x_RS=self.x_RS[kept_R],
+            sigma_R=self.sigma_R[kept_R],
+        )
+
+    def covariances(self) -> Tensor:
+        """Covariance matrices of the trials, (N, E, E) float64, zero where an electrode is missing."""
+        return trial_covariances(self.by_trial(), torch.from_numpy(self.n_samples_N).to(self.x_RS.device))
+
+    def mixed(self, weight_NEE: Tensor) -> Signals:
+        """Each electrode's signal replaced by a weighted sum of those of its trial."""
+        x_NES = weight_NEE.to(self.x_RS.dtype) @ self.by_trial()
+        return dataclasses.replace(self, x_RS=x_NES[self.mask_NE])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """Electrodes of N trials as rows, in the order of the trials."""
 
@@ -84,12 +127,13 @@ class Encoded:
     views_RF: Tensor | None = None  # see `eegpt.model.views`
     pairs_NEEF: Tensor | None = None  # see `eegpt.model.pairs`; symmetric in the electrodes, 0 where one is missing
     input_R: Tensor | None = None  # with references, as in `Rows`; None where they are not used
+    whitened_RF: Tensor | None = None  # see `eegpt.model.whitening`; None in tasks that are not standardised by subject
 
     @property
     def n_bytes(self) -> int:
         """Memory used by keys, values and features."""
         held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
-        held += [t for t in (self.features_RF, self.views_RF) if t is not None]
+        held += [t for t in (self.features_RF, self.views_RF, self.whitened_RF) if t is not None]
         return sum(t.numel() * t.element_size() for t in held)
 
     def compact(self) -> Encoded:
@@ -143,6 +187,7 @@ class Encoded:
             pairs_NEEF=pairs_NEEF,
             electrode_R=self.electrode_R[row],
             input_R=None if self.input_R is None else self.input_R[row],
+            whitened_RF=None if self.whitened_RF is None else self.whitened_RF[row],
             mask_NE=mask_NE,
         )
 
@@ -157,6 +202,7 @@ def only(encoded: Encoded, kept_NE: Tensor) -> Encoded:
         pairs_NEEF=_pairs_to_the_left(encoded.pairs_NEEF, kept_NE),
         electrode_R=encoded.electrode_R[kept_R],
         input_R=None if encoded.input_R is None else encoded.input_R[kept_R],
+        whitened_RF=None if encoded.whitened_RF is None else encoded.whitened_RF[kept_R],
         mask_NE=to_the_left(kept_NE),
     )
 
@@ -191,13 +237,23 @@ def pairs_of(
     batch: TrialBatch | SignalBatch, config: ETEConfig, electrode_of: np.ndarray, device: torch.device
 ) -> Encoded:
     """What the electrodes of each trial share, in `pairs_NEEF`, computed from the signal without the encoder."""
-    mask_NE, electrode_R, x_RS, _ = _normalised_rows(batch, config, electrode_of, device)
-    x_NES = x_RS.new_zeros((*mask_NE.shape, x_RS.shape[1]))
-    x_NES[mask_NE] = x_RS
-    n_samples_N = torch.from_numpy(np.asarray(batch.n_samples, np.int64)).to(device)
-    pairs_NEEF = band_pairs(x_NES, n_samples_N, config.sfreq_hz)
-    row_R = config.electrode_of(electrode_R)
-    return Encoded(cache=None, features_RF=None, electrode_R=row_R, mask_NE=mask_NE, pairs_NEEF=pairs_NEEF)
+    signals = normalised_signals(batch, config, electrode_of, device)
+    n_samples_N = torch.from_numpy(signals.n_samples_N).to(device)
+    pairs_NEEF = band_pairs(signals.by_trial(), n_samples_N, config.sfreq_hz)
+    row_R = config.electrode_of(signals.electrode_R)
+    return Encoded(cache=None, features_RF=None, electrode_R=row_R, mask_NE=signals.mask_NE, pairs_NEEF=pairs_NEEF)
+
+
+def whitened_of(signals: Signals, weight_NEE: Tensor, config: ETEConfig) -> Encoded:
+    """The views of whitened signals, in `whitened_RF`; `weight_NEE` is 0 where an electrode is missing."""
+    rows = tokenised(signals.mixed(weight_NEE), config)
+    return Encoded(
+        cache=None,
+        features_RF=None,
+        electrode_R=config.electrode_of(rows.electrode_R),
+        mask_NE=rows.mask_NE,
+        whitened_RF=signal_views(rows.tokens_RTC, rows.token_mask_RT, rows.course_RF, config),
+    )
 
 
 def flatten(
@@ -208,13 +264,18 @@ def flatten(
     *,
     electrode_dropout: float = 0.0,
 ) -> Rows:
-    """Convert a batch to rows of tokens on `device`, optionally dropping a random share of each trial's electrodes.
+    """Convert a batch to rows of tokens on `device`, optionally dropping a random share of each trial's electrodes."""
+    return tokenised(normalised_signals(batch, config, electrode_of, device, electrode_dropout), config)
+
+
+def tokenised(signals: Signals, config: ETEConfig) -> Rows:
+    """Cut signals into tokens.
 
     Samples after the last complete token are ignored, as in pre-training; trials shorter than one token are zero-padded
-    to one. `electrode_of`, (V,) or by reference (V, R), maps the index's inputs to rows of the encoder, -1 for none.
+    to one.
     """
-    mask_NE, electrode_R, x_RS, sigma = _normalised_rows(batch, config, electrode_of, device, electrode_dropout)
-    n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(dim=1).cpu().numpy())
+    x_RS, device = signals.x_RS, signals.x_RS.device
+    n_samples_R = np.repeat(signals.n_samples_N, signals.mask_NE.sum(dim=1).cpu().numpy())
     course_RF = slice_means(x_RS, torch.from_numpy(n_samples_R).to(device), N_SLICES)
     C, stride = config.token_samples, config.token_stride
     if x_RS.shape[1] < C:
@@ -230,21 +291,24 @@ def flatten(
     return Rows(
         tokens_RTC=tokens_RTC,
         token_mask_RT=token_mask_RT,
-        electrode_R=electrode_R,
-        mask_NE=mask_NE,
+        electrode_R=signals.electrode_R,
+        mask_NE=signals.mask_NE,
         course_RF=course_RF,
-        sigma_R=sigma,
+        sigma_R=signals.sigma_R,
     )
 
 
-def _normalised_rows(
+def normalised_signals(
     batch: TrialBatch | SignalBatch,
     config: ETEConfig,
     electrode_of: np.ndarray,
     device: torch.device,
     electrode_dropout: float = 0.0,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mask (N, E), and electrode (R,), normalised signal (R, S) and robust SD (R,) of the rows."""
+) -> Signals:
+    """The trials' signals in the encoder's unit, optionally without a random share of each trial's electrodes.
+
+    `electrode_of`, (V,) or by reference (V, R), maps the index's inputs to rows of the encoder, -1 for none.
+    """
     electrode_NE = np.asarray(batch.electrode, np.int64)
     mask_NE = np.asarray(batch.electrode_mask, bool).copy()
     electrode_NE = np.where(mask_NE, electrode_NE, 0)
@@ -270,7 +334,13 @@ def _normalised_rows(
     x_RS = normalised(
         signal_RS, scale_R, sigma_R, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip
     )
-    return torch.from_numpy(mask_NE).to(device), rows(mapped_NE), x_RS, sigma_R
+    return Signals(
+        mask_NE=torch.from_numpy(mask_NE).to(device),
+        electrode_R=rows(mapped_NE),
+        x_RS=x_RS,
+        sigma_R=sigma_R,
+        n_samples_N=np.asarray(batch.n_samples, np.int64),
+    )
 
 
 def encode(
@@ -351,6 +421,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         pairs_NEEF=whole([padded(p.pairs_NEEF) for p in parts]),
         electrode_R=torch.cat([p.electrode_R for p in parts]),
         input_R=whole([p.input_R for p in parts]),
+        whitened_RF=whole([p.whitened_RF for p in parts]),
         mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
     )
 

@@ -35,7 +35,7 @@ MAX_BYTES = 8 << 30
 _SUFFIX, _PART = ".states", ".part"
 _ABANDONED_S = 3600.0
 # The code that the values of an entry depend on.
-_SOURCES = ("ete", "layers", "pairs", "tokens", "views")
+_SOURCES = ("ete", "layers", "pairs", "tokens", "views", "whitening")
 
 
 def folder() -> Path:

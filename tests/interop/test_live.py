@@ -17,6 +17,8 @@ from eegpt.interop import LiveModel, open_model
 from eegpt.interop.live.filters import CausalChain, minimum_phase
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import normalised, unfold_tokens
+from eegpt.model.views import N_SLICES, signal_views, slice_means
+from eegpt.model.whitening import trial_covariances, whitening
 from eegpt.transfer.run import transfer
 
 NAMES = ("C3", "Cz", "O2")
@@ -53,7 +55,7 @@ def test_live_features_equal_offline(encoder, toy):
 def test_live_views_are_compressed(recorded, encoder, toy, tmp_path):
     """As in training: what is standardised over the windows so far stays within 2 SD."""
     transfer(
-        settings(graph=False, views=("spectrum", "pairs"), compress=True),
+        settings(graph=False, views=("spectrum", "pairs", "whitened_spectrum", "whitened_course"), compress=True),
         shards=[recorded.shards], out=tmp_path / "run", encoder=encoder,
     )  # fmt: skip
     model = open_model(tmp_path / "run")
@@ -63,9 +65,29 @@ def test_live_views_are_compressed(recorded, encoder, toy, tmp_path):
     found = live._aligned(encoded)
     model.transfer.compress = False
     plain = live._aligned(encoded)
-    for x, y in ((plain.views_RF, found.views_RF), (plain.pairs_NEEF, found.pairs_NEEF)):
+    for name in ("views_RF", "pairs_NEEF", "whitened_RF"):
+        x, y = getattr(plain, name), getattr(found, name)
         torch.testing.assert_close(y, 2 * torch.tanh(x / 2))
         assert bool(x.abs().max() > 2)
+
+
+def test_live_signals_are_whitened_as_offline(recorded, encoder, toy, tmp_path):
+    """By the mean covariance of the windows so far."""
+    transfer(settings(graph=False, views=("whitened_spectrum",)), shards=[recorded.shards], out=tmp_path / "run")
+    model = open_model(tmp_path / "run")
+    signal = toy.eeg(1, 3, 3 * 256, 256.0).astype(np.float32)
+    live = LiveModel(model, NAMES, 256.0, unit="uV", recipe="as_recorded", sigma_uv=np.full(3, 20.0), window_tokens=1)
+    C, stride = model.ete.config.token_samples, model.ete.config.token_stride
+    live.push(signal)
+    x = torch.from_numpy(signal / 20)
+    windows = x.unfold(1, C, stride).transpose(0, 1)
+    covariance = trial_covariances(windows, torch.full((len(windows),), C))
+    expected = whitening(covariance.mean(dim=0)).float() @ windows[-1]
+    found = live._whitened_views[-1]
+    assert len(live._whitened_views) == len(windows)
+    course = slice_means(expected, torch.full((3,), C), N_SLICES)
+    whole = signal_views(expected.unsqueeze(1), None, course, model.ete.config)
+    torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-4)
 
 
 def test_a_slid_cache_has_the_newest_tokens(toy):

@@ -17,14 +17,15 @@ from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import add_lora, merge_lora
 from eegpt.model.teg import TEGConfig
-from eegpt.model.views import N_SLICES, N_STATE_SLICES, view_slices
+from eegpt.model.views import N_SLICES, N_STATE_SLICES, signal_views, slice_means, view_slices
+from eegpt.model.whitening import WHITENED_VIEWS, whitening
 from eegpt.transfer.align import alignable_tasks, aligned
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_scale
 from eegpt.transfer.loop import Targets, trial_losses
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, SignalBatch, encode, flatten, join
+from eegpt.transfer.rows import Encoded, SignalBatch, encode, flatten, join, normalised_signals
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))
@@ -447,6 +448,82 @@ def pairs_model(*, compress):
     return TransferModel(
         ETE(config()), teg, HEADS, electrode_heads=True, views=views, graph=False, compress=compress
     ).eval()
+
+
+def whitened_model():
+    torch.manual_seed(3)
+    teg, views = TEGConfig(n_layers=1, width=16, n_electrodes=6), ("spectrum", *WHITENED_VIEWS)
+    return TransferModel(ETE(config()), teg, HEADS, electrode_heads=True, views=views, graph=False).eval()
+
+
+def whitened_index():
+    index = _Index()
+    index.subject = ("x", "x", "y", "y", "y", "x", "x", "y", "y")
+    return index
+
+
+def test_signals_are_whitened_by_subject(monkeypatch):
+    """By the mean covariance of the subject's trials of the task, however the trials are divided for computation."""
+    index, m = whitened_index(), whitened_model()
+    bank = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(0, 1))
+    found = bank.views(m, np.arange(5))
+    signals = normalised_signals(index.gather(np.arange(5)), m.ete.config, np.arange(6), CPU)
+    covariance = signals.covariances()
+    expected = []
+    for trial, own in enumerate(([0, 1], [0, 1], [2, 3, 4], [2, 3, 4], [2, 3, 4])):
+        weight = whitening(covariance[own].mean(dim=0)).float()
+        signal = weight @ signals.by_trial()[trial]
+        tokens = signal.unfold(1, 64, m.ete.config.token_stride)
+        expected.append(signal_views(tokens, None, slice_means(signal, torch.full((3,), 128), N_SLICES), m.ete.config))
+    encoded = Encoded(
+        cache=None, features_RF=None, electrode_R=found.electrode_R, mask_NE=found.mask_NE,
+        whitened_RF=torch.cat(expected).half().float(),
+    )  # fmt: skip
+    same = aligned(index, np.arange(5), encoded).whitened_RF
+    torch.testing.assert_close(found.whitened_RF, same, atol=2e-2, rtol=1e-2)
+    monkeypatch.setattr("eegpt.transfer.bank._ROWS_AT_ONCE", 6)
+    apart = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(0, 1)).views(m, np.arange(5))
+    torch.testing.assert_close(apart.whitened_RF, found.whitened_RF, atol=2e-2, rtol=1e-2)
+
+
+def test_whitened_signals_follow_the_trials_that_are_taken():
+    index, m = whitened_index(), whitened_model()
+    bank = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(0, 1))
+    whole = bank.views(m, np.arange(5)).whitened_RF.view(5, 3, -1)
+    torch.testing.assert_close(bank.views(m, np.array([3, 1])).whitened_RF.view(2, 3, -1), whole[[3, 1]])
+    ((order, dropped),) = bank.groups(m, np.array([3, 1]), electrode_dropout=0.5)
+    rows = [(t, int(e)) for t, own in zip(order, dropped.electrodes(), strict=True) for e in own if e >= 0]
+    torch.testing.assert_close(dropped.whitened_RF, torch.stack([whole[t, e] for t, e in rows]))
+
+
+def test_electrodes_that_are_not_read_whiten_no_others():
+    index, m = whitened_index(), whitened_model()
+    bank = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(0,), without=(1,))
+    found = bank.views(m, np.arange(5))
+    index.batch.signal_i16[:, 1] = 0
+    changed = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(0,), without=(1,))
+    torch.testing.assert_close(changed.views(m, np.arange(5)).whitened_RF, found.whitened_RF)
+    assert found.electrode_R.tolist() == [0, 2] * 5
+
+
+def test_tasks_on_identity_have_no_whitened_views():
+    """Whitening by subject could remove the answer; the readouts of the other views still answer."""
+    m = whitened_model()
+    bank = TrialBank(whitened_index(), np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(1,))
+    seen = [bank.views(m, rows) for rows in (np.arange(5), np.arange(5, 9))]
+    assert seen[0].whitened_RF is None
+    assert len(seen[1].whitened_RF) == 8
+    assert [bank.aligns(rows) for rows in (np.arange(5), np.arange(5, 9), np.arange(9))] == [False, True, False]
+    for heads in (m.electrode_heads, m.whitened_heads):
+        heads.weight.normal_()
+        heads.fitted.fill_(True)
+    plain = m(seen, torch.tensor([0] * 5 + [1] * 4))
+    own = m.electrode_heads(seen[0].views_RF, seen[0].electrode_R, seen[0].mask_NE, torch.zeros(5, dtype=torch.int64))
+    torch.testing.assert_close(plain[:5, :2], own[:, :2])
+    more = m.whitened_heads(seen[1].whitened_RF, seen[1].electrode_R, seen[1].mask_NE, torch.ones(4, dtype=torch.int64))
+    assert more.abs().max() > 0.1
+    own = m.electrode_heads(seen[1].views_RF, seen[1].electrode_R, seen[1].mask_NE, torch.ones(4, dtype=torch.int64))
+    torch.testing.assert_close(plain[5:], own + more)
 
 
 def test_scale_is_fitted_by_electrode():

@@ -27,6 +27,7 @@ from eegpt.runs.folder import CONFIG
 from eegpt.runs.results import HeldOutErrors, PretrainingResults
 from eegpt.runs.settings import changed
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
+from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.run import transfer
 from eegpt.transfer.setup import UNKNOWN_HISTORY
 
@@ -117,7 +118,7 @@ def test_the_page_shows_the_graphs_vectors(shards, encoder, tmp_path, monkeypatc
 def test_shares_are_recorded(run):
     (record,) = finished_fits(run).values()
     weight = {name: share for head, name, share in record.shares if head == "hand"}
-    assert set(weight) == {"states", "dynamics", "spectrum", "course", "pairs", "graph"}
+    assert set(weight) == {*TransferConfig().views, "graph"}
     assert sum(weight.values()) == pytest.approx(1, abs=1e-3)
     assert min(weight.values()) >= 0
     assert record.aligned == ("alpha/hand", "alpha/load")
@@ -129,6 +130,19 @@ def test_tables_mention_the_alignment(run, shards, encoder, tmp_path):
     results = finish(tmp_path / "run", [shards])
     assert "align" not in results_table(results)
     assert results.tasks["alpha/hand"].model.scores["balanced_accuracy"].mean > 0.9
+
+
+def test_signals_are_whitened_only_where_views_are_standardised(shards, encoder, tmp_path):
+    """Without standardising by subject there is nothing to read, and a run says so."""
+    whitened = ("whitened_spectrum", "whitened_course")
+    options = {"shards": [shards], "encoder": encoder}
+    (record,) = transfer(config(graph=False, align="none"), out=tmp_path / "a", **options).fits
+    assert {view for _, view, _ in record.shares} == {*TransferConfig().views} - {*whitened}
+    with pytest.raises(UsageError, match="standardised by subject"):
+        transfer(config(graph=False, align="none", views=whitened), out=tmp_path / "b", **options)
+    result = transfer(config(graph=False, views=whitened), out=tmp_path / "c", shards=[shards])  # no encoder
+    hand = finish(result.run, [shards]).tasks["alpha/hand"].model.scores["balanced_accuracy"]
+    assert hand.mean > 0.9
 
 
 def test_readouts_alone_need_no_training(shards, encoder, tmp_path):

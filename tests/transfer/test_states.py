@@ -65,7 +65,7 @@ def test_readouts_are_fitted_once(shards, encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(ridge.RidgeView, "readout", lambda self, p: fitted.append(self.name) or real(self, p))
     first = run(shards, encoder, tmp_path / "a")
     n = len(fitted)
-    assert n == 5 * 2  # views, tasks
+    assert n == 7 * 2  # views, tasks
     run(shards, encoder, tmp_path / "b", views=("pairs", "states"), seeds=(0, 1))
     np.testing.assert_array_equal(first, run(shards, encoder, tmp_path / "c"))
     assert len(fitted) == n

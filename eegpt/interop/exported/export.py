@@ -63,10 +63,10 @@ def exportable(
             found="readout 'band_power'",
             todo="export the encoder (task='encoder'), or transfer with another readout",
         )
-    if model.transfer.reads_pairs:
+    if model.transfer.reads_pairs or model.transfer.reads_whitened:
         raise UsageError(
-            "a model that reads pairs of electrodes cannot be exported",
-            found="logarithms of covariance matrices among its inputs, which these formats cannot compute",
+            "a model that reads pairs of electrodes or whitened signals cannot be exported",
+            found="functions of covariance matrices among its inputs, which these formats cannot compute",
             todo="export the encoder (task='encoder'), or transfer with --set model.edges=none --set "
             "'model.views=[states,dynamics,spectrum,course,level]'",
         )

@@ -35,8 +35,9 @@ from eegpt.model.ete import Cache
 from eegpt.model.heads import compressed
 from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
+from eegpt.model.whitening import whitening
 from eegpt.transfer.align import SMALLEST_SD
-from eegpt.transfer.rows import Encoded, SignalBatch, flatten, pairs_of
+from eegpt.transfer.rows import Encoded, SignalBatch, normalised_signals, pairs_of, tokenised, whitened_of
 
 _VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
 _JUDGED_SAMPLES = 512  # two seconds of the signal show whether its unit can be right
@@ -143,6 +144,8 @@ class LiveModel:
         self._views: list[Tensor] = []
         self._covariances: list[Tensor] = []
         self._whitened: list[Tensor] = []
+        self._signal_covariances: list[Tensor] = []
+        self._whitened_views: list[Tensor] = []
         self._next_token = C
 
     @property
@@ -234,15 +237,19 @@ class LiveModel:
         return out
 
     def _aligned(self, encoded: Encoded) -> Encoded:
-        """The views and pairs standardised over the windows so far, up to the last minute."""
-        views_RF, pairs_NEEF = encoded.views_RF, encoded.pairs_NEEF
+        """All that is read, standardised over the windows so far, up to the last minute."""
+        views_RF, pairs_NEEF, whitened_RF = encoded.views_RF, encoded.pairs_NEEF, None
         if views_RF is not None:
             views_RF = _standardised(views_RF, self._views)
         if pairs_NEEF is not None:
             pairs_NEEF = _standardised(self._whitened[-1], self._whitened)
+        if self._whitened_views:
+            whitened_RF = _standardised(self._whitened_views[-1], self._whitened_views)
         if self.model.transfer is not None and self.model.transfer.compress:
-            views_RF, pairs_NEEF = (None if x is None else compressed(x) for x in (views_RF, pairs_NEEF))
-        return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
+            views_RF, pairs_NEEF, whitened_RF = (
+                None if x is None else compressed(x) for x in (views_RF, pairs_NEEF, whitened_RF)
+            )
+        return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF, whitened_RF=whitened_RF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
         """Encode the window from its signal, for outputs that need more than the encoder's states."""
@@ -259,7 +266,8 @@ class LiveModel:
             electrode_mask=np.ones(shape, bool),
             n_samples=np.array([signal.shape[2]]),
         )
-        rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
+        signals = normalised_signals(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
+        rows = tokenised(signals, c)
         encoded = self.model.transfer.encode(rows)
         views_RF = encoded.views_RF
         if views_RF is None:  # only used by the electrodes' readouts
@@ -267,6 +275,12 @@ class LiveModel:
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
         encoded = dataclasses.replace(encoded, views_RF=views_RF)
+        if self.model.transfer.reads_whitened:
+            self._signal_covariances = [*self._signal_covariances[-(_VIEWS_KEPT - 1) :], signals.covariances()[0]]
+            weight_EE = whitening(torch.stack(self._signal_covariances).mean(dim=0))
+            own_RF = whitened_of(signals, weight_EE.unsqueeze(0), c).whitened_RF
+            assert own_RF is not None
+            self._whitened_views = [*self._whitened_views[-(_VIEWS_KEPT - 1) :], own_RF]
         if not self.model.transfer.reads_pairs:
             return encoded
         found = pairs_of(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
