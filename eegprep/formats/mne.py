@@ -29,6 +29,7 @@ from eegprep.formats.fif_tags import fif_contents
 from eegprep.formats.gdf import completed
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
+from eegprep.formats.mef import with_pauses
 from eegprep.formats.mff import tolerant_events, with_durations
 from eegprep.formats.mne_channels import channels_of, facing, samples_of, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
@@ -115,7 +116,8 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = with_parts(decoded, path)
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
-    notes = (*notes, *_told(caught))
+    if format_name != "mef":  # whose events are read again
+        notes = (*notes, *_told(caught))
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
 
 
@@ -142,7 +144,7 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
         return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
     decoded = decode_raw(opened, format_name, path if format_name == "fif" else None)
     if format_name == "mef":
-        decoded = _scalp_by_names(decoded)
+        decoded = with_pauses(_scalp_by_names(decoded), opened, path)
     if format_name == "egi_mff":
         decoded = with_durations(decoded, path, opened._raw_extras[0])
     if format_name == "nihon_kohden":
