@@ -17,6 +17,8 @@ from eegprep.recording import seconds_to_samples
 
 #: Neuromag's composite trigger channels, and the channels of the individual trigger lines.
 _COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
+#: MNE rounds onsets to microseconds; half a sample must not become less than that.
+_ROUNDED_S = 1e-6
 _LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
 
 
@@ -26,7 +28,7 @@ def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEven
     names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
     return [
         SourceEvent(
-            start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
+            start_sample=seconds_to_samples(float(onset) - float(raw.first_time) + _ROUNDED_S, sfreq_hz),
             n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
             text=str(text),
             role="break" if format_name == "eeglab" and text == "boundary" else "stimulus",
