@@ -13,7 +13,7 @@ import mne
 import numpy as np
 import pytest
 import scipy.io
-from support.recordings import write_mef
+from support.recordings import curry_header, curry_labels, write_mef
 
 from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
@@ -127,26 +127,6 @@ def curry_7(folder: Path, names, signal_uv, made) -> Path:
     (folder / "a.dap").write_text(curry_header(names, signal_uv.shape[1]))
     (folder / "a.rs3").write_text(curry_labels(names))
     return folder / "a.dat"
-
-
-def curry_header(names, n_samples: int) -> str:
-    fields = {
-        "FileVersion": 800, "DataFormat": "FLOAT", "DataByteOrder": "INTEL", "DataSampOrder": "SAMP", "NumTrials": 1,
-        "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names), "StartYear": 2020, "StartMonth": 1,
-        "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0, "StartMillisec": 0, "SampleTimeUsec": 5000,
-        "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
-    }  # fmt: skip
-    lines = "".join(f"   {name} = {value}\n" for name, value in fields.items())
-    return f"DATA_PARAMETERS START\n{lines}DATA_PARAMETERS END\n\nDEVICE_PARAMETERS START\n   DataUnit = uV\n" + (
-        f"   NumChanThisGroup = {len(names)}\nDEVICE_PARAMETERS END\n\n"
-    )
-
-
-def curry_labels(names) -> str:
-    rows = "".join(f"{name}\n" for name in names)
-    places = "".join(f"{i}\t{-i}\t100\n" for i in range(len(names)))
-    text = f"NUMBERS START\nNUMBERS END\n\nLABELS START\nLABELS END\n\nLABELS START_LIST\n{rows}LABELS END_LIST\n"
-    return text + f"\nSENSORS START\nSENSORS END\n\nSENSORS START_LIST\n{places}SENSORS END_LIST\n"
 
 
 def eximia(folder: Path, names, signal_uv, made) -> Path:

@@ -229,6 +229,28 @@ def write_persyst(
     return folder / "g.lay"
 
 
+def curry_header(names: Sequence[str], n_samples: int, *, n_epochs: int = 1) -> str:
+    """The header of a recording in Curry at 200 Hz, in microvolt."""
+    fields = {
+        "FileVersion": 800, "DataFormat": "FLOAT", "DataByteOrder": "INTEL", "DataSampOrder": "SAMP",
+        "NumTrials": n_epochs, "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names), "StartYear": 2020, "StartMonth": 1,
+        "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0, "StartMillisec": 0, "SampleTimeUsec": 5000,
+        "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
+    }  # fmt: skip
+    lines = "".join(f"   {name} = {value}\n" for name, value in fields.items())
+    return f"DATA_PARAMETERS START\n{lines}DATA_PARAMETERS END\n\nDEVICE_PARAMETERS START\n   DataUnit = uV\n" + (
+        f"   NumChanThisGroup = {len(names)}\nDEVICE_PARAMETERS END\n\n"
+    )
+
+
+def curry_labels(names: Sequence[str]) -> str:
+    """The lists of names and positions of Curry's channels."""
+    rows = "".join(f"{name}\n" for name in names)
+    places = "".join(f"{i}\t{-i}\t100\n" for i in range(len(names)))
+    text = f"NUMBERS START\nNUMBERS END\n\nLABELS START\nLABELS END\n\nLABELS START_LIST\n{rows}LABELS END_LIST\n"
+    return text + f"\nSENSORS START\nSENSORS END\n\nSENSORS START_LIST\n{places}SENSORS END_LIST\n"
+
+
 #: When recordings in MEF3 begin, in microseconds.
 MEF_START_US = 1577836800000000
 
