@@ -233,9 +233,9 @@ def curry_header(names: Sequence[str], n_samples: int, *, n_epochs: int = 1) -> 
     """The header of a recording in Curry at 200 Hz, in microvolt."""
     fields = {
         "FileVersion": 800, "DataFormat": "FLOAT", "DataByteOrder": "INTEL", "DataSampOrder": "SAMP",
-        "NumTrials": n_epochs, "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names), "StartYear": 2020, "StartMonth": 1,
-        "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0, "StartMillisec": 0, "SampleTimeUsec": 5000,
-        "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
+        "NumTrials": n_epochs, "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names),
+        "StartYear": 2020, "StartMonth": 1, "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0,
+        "StartMillisec": 0, "SampleTimeUsec": 5000, "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
     }  # fmt: skip
     lines = "".join(f"   {name} = {value}\n" for name, value in fields.items())
     return f"DATA_PARAMETERS START\n{lines}DATA_PARAMETERS END\n\nDEVICE_PARAMETERS START\n   DataUnit = uV\n" + (
