@@ -26,11 +26,12 @@ def read(folder: Path, content: dict[str, Any], **source: Any):
     return opened(folder, kind="matlab", files=["{subject}.mat"], **source)
 
 
-def opened(folder: Path, **source: Any):
+def opened(folder: Path, values: dict[str, Any] | None = None, **source: Any):
     rule = {"by": "event", "labels": {"1": "a", "2": "b"}, "length_s": 0.1}
     task = {"name": "t", "classes": ["a", "b"], "trials": rule}
     base = {"sfreq_hz": 200, "unit": "uV", "channels": NAMES, "orientation": "row_per_channel"}
-    found = open_source(make_manifest(source={**base, **source}, tasks=[task]), folder)
+    fields = {} if values is None else {"trial_values": values}
+    found = open_source(make_manifest(source={**base, **source}, tasks=[task], **fields), folder)
     return found.read(found.plan()[0])
 
 
@@ -71,12 +72,34 @@ def runs(n: int = 2) -> np.ndarray:
     return cells
 
 
-def test_each_run_of_a_file_has_its_own_events(tmp_path: Path) -> None:
+def as_structs(cells: np.ndarray) -> np.ndarray:
+    """A struct array instead of a cell array of structs."""
+    structs = np.zeros((1, cells.size), dtype=[(name, object) for name in cells[0]])
+    for k, cell in enumerate(cells):
+        for name, value in cell.items():
+            structs[0, k][name] = value
+    return structs
+
+
+@pytest.mark.parametrize("data", [runs(), as_structs(runs())], ids=["cells", "structs"])
+def test_each_run_of_a_file_has_its_own_events(tmp_path: Path, data: np.ndarray) -> None:
     """The cells of BNCI's files; only those of the first cell were read."""
     where = {"position": "data.{trial}.trial", "text": "data.{trial}.y"}
-    found = read(tmp_path, {"data": runs()}, variable="data.{trial}.X", event_variables=where)
+    found = read(tmp_path, {"data": data}, variable="data.{trial}.X", event_variables=where)
     assert [(s.start_sample, s.stop_sample) for s in found.stretches] == [(0, 2000), (2000, 4001)]
     assert events(found) == [*FOUND, (2110, "1"), (2310, "2")]
+
+
+@pytest.mark.parametrize("data", [runs(), as_structs(runs())], ids=["cells", "structs"])
+def test_each_run_of_a_file_has_its_own_value(tmp_path: Path, data: np.ndarray) -> None:
+    """`{trial}` in `trial_values: variables`; only that of the first was read."""
+    for column, expected in ((1, ["1", "1"]), (2, ["2", "2"])):
+        values = {"variables": {"what": {"variable": "data.{trial}.y", "column": column}}}
+        found = read(tmp_path, {"data": data}, variable="data.{trial}.X", values=values)
+        assert [found.trial_values[number]["what"] for number in "12"] == expected
+    values = {"variables": {"what": {"variable": "data.{trial}.y"}}}
+    with pytest.raises(InputError, match="3 values of trial 1"):
+        read(tmp_path, {"data": data}, variable="data.{trial}.X", values=values)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,16 @@ def _placed(
     """The events of one array of positions, which count from the start of `stretch`."""
     spec = manifest.source.event_variables
     assert spec is not None
-    at = np.ravel(np.asarray(positions, dtype=np.float64))
+    try:
+        at = np.ravel(np.asarray(positions, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{spec.position} in {path.name} is no list of sample numbers",
+            where=path,
+            found=type(positions).__name__,
+            expected="one number for each event",
+            todo="name one array: `{trial}` stands for each element of a cell array or struct array",
+        ) from None
     texts = [] if words is None else texts_of(words)
     if len(texts) != at.size:
         raise InputError(
@@ -135,6 +144,20 @@ def variable_values(path: Path, manifest: Manifest, part: str) -> Mapping[str, M
     rows: dict[str, dict[str, str]] = {}
     wanted = manifest.trial_values.variables if manifest.trial_values is not None else {}
     for name, spec in wanted.items():
+        if "{trial}" in spec.variable:
+            for number, value in numbered_at(path, spec.variable, subject=part, parts=manifest.source.parts):
+                texts = texts_of(value)
+                column = 1 if spec.column is None else spec.column
+                if len(texts) < column or (spec.column is None and len(texts) > 1):
+                    raise InputError(
+                        f"{path.name}: {spec.variable} is not one value per trial",
+                        where=path,
+                        found=f"{len(texts)} values of trial {number}",
+                        expected="one value" if spec.column is None else f"at least {column}",
+                        todo="give its `column`" if spec.column is None else "",
+                    )
+                rows.setdefault(number, {})[name] = texts[column - 1]
+            continue
         value = value_at(path, spec.variable, subject=part, parts=manifest.source.parts)
         if value is None:
             raise InputError(f"{path.name} has no variable {spec.variable}", where=path, expected=f"values of {name}")
