@@ -55,16 +55,17 @@ def variable_events(
     if spec.names is not None and (names := value_at(path, spec.names, subject=part, parts=parts)) is not None:
         meaning = dict(zip(spec.codes, texts_of(names), strict=False))
     positions, words = (dict(numbered_at(path, name, subject=part, parts=parts)) for name in (spec.position, spec.text))
-    if strange := sorted(set(positions) - {number for number, _ in trials or [("", None)]}):
+    whole = Stretch(start_sample=0, n_samples=n_samples)
+    known = trials or [("", whole)]
+    if strange := sorted(set(positions) - {number for number, _ in known}):
         raise InputError(
             f"{path.name} has events for trials without a signal",
             where=path,
             found=f"events of trial {strange[0]}",
             expected=f"only the trials of {manifest.source.variable}",
         )
-    whole = Stretch(start_sample=0, n_samples=n_samples)
     events: list[SourceEvent] = []
-    for number, stretch in trials or [("", whole)]:
+    for number, stretch in known:
         if number in positions:
             events += _placed(path, manifest, positions[number], words.get(number), stretch, meaning)
     return tuple(sorted(events))
@@ -171,6 +172,6 @@ def variable_values(path: Path, manifest: Manifest, part: str) -> Mapping[str, M
                     expected="one row per trial",
                 )
             array = array[:, spec.column - 1]
-        for number, text in enumerate(texts_of(list(array)), start=1):
-            rows.setdefault(str(number), {})[name] = text
+        for row, text in enumerate(texts_of(list(array)), start=1):
+            rows.setdefault(str(row), {})[name] = text
     return rows
