@@ -107,9 +107,9 @@ class BIDSSource:
                 self._tables.setdefault((folder, kind), {}).setdefault(named, []).append(path)
         runs = _runs(stems)
         for tables in self._tables.values():
-            respelled = [(_as_spelled(named, runs), found) for named, found in tables.items()]
-            for named, found in respelled:
-                tables.setdefault(named, found)
+            respelled = [(_as_spelled(named, runs), listed) for named, listed in tables.items()]
+            for named, listed in respelled:
+                tables.setdefault(named, listed)
         self._chosen = chosen_subjects(self.manifest, (_entities(stem)["subject"] for stem in stems))
         for entry in tree.entries:
             self._entries[entry.path] = self._keyed(entry)
