@@ -211,6 +211,13 @@ def transfer(
         "allow_leakage": True if allow_leakage else None,
     }
     chosen = settings_of(TransferConfig, config, settings, options)
+    if unread := chosen.without_effect():
+        raise UsageError(
+            f"settings without an effect in mode {chosen.mode!r}",
+            found=", ".join(unread),
+            expected=", ".join(f"{name}: {needed}" for name, needed in unread.items()),
+            todo="leave them out, or choose what reads them",
+        )
     sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     encoders = None if encoder is None else paths_of(encoder, "the encoder")
     run(chosen, shards=sets, out=folder, encoder=encoders, report=report)

@@ -2,8 +2,8 @@
 
 The manifest's `source` gives `sfreq_hz`, `channels` and `unit`; `orientation` says whether rows are samples or
 channels; `variable` names the array of an .npz file, `event_column` the array of its labels: one for each sample of a
-recording, as in a table, or for each trial. Three-dimensional arrays
-are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
+recording, as in a table, or for each trial. It may also name one of the channels, a trigger channel. Three-dimensional
+arrays are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
 stretch.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from eegprep.errors import InputError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel, whole
+from eegprep.formats.matlab.paths import texts_of
 from eegprep.formats.tables.text import column_events
 from eegprep.manifest.schema import Manifest
 from eegprep.manifest.tasks import named_events
@@ -46,8 +47,21 @@ def read_numpy(path: Path, manifest: Manifest) -> Decoded:
                 array = loaded[name]
                 if spec.event_column is not None and spec.event_column in loaded.files:
                     labels = [str(v) for v in np.ravel(loaded[spec.event_column])]
+                elif spec.event_column is not None and spec.event_column not in spec.channels:
+                    raise InputError(
+                        f"{path.name} has no array {spec.event_column!r}, its labels",
+                        where=path,
+                        found=", ".join(loaded.files),
+                        expected=f"{spec.event_column} (`source: event_column:`), or a channel of that name",
+                    )
         else:
             array = loaded
+            if spec.event_column is not None and spec.event_column not in spec.channels:
+                raise UsageError(
+                    f"`event_column: {spec.event_column}` of the manifest {manifest.name} means nothing in {path.name}",
+                    found="a single array",
+                    expected="one of `source: channels:`, or an .npz file with the labels beside the samples",
+                )
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise InputError(
             f"{path.name} cannot be read as a NumPy array",
@@ -64,6 +78,15 @@ def described_array(
     """A two- or three-dimensional array, interpreted as the manifest says."""
     array = _oriented(array, manifest, path)
     stretches = whole(array.shape[-1])
+    channel = manifest.source.event_column
+    if labels is None and channel in manifest.source.channels:
+        if array.ndim != 2:
+            raise InputError(
+                f"{path.name} has trials, so the channel {channel!r} cannot mark them",
+                where=path,
+                expected="an array of two dimensions, or an array with a label for each trial",
+            )
+        labels = texts_of(array[manifest.source.channels.index(channel)])
     if array.ndim == 2 and labels is not None and len(labels) != 1:
         if len(labels) != array.shape[1]:
             raise InputError(
@@ -162,7 +185,10 @@ def _decoded(
     return Decoded(
         format=format_name,
         sfreq_hz=manifest.source.sfreq_hz or 0.0,
-        channels=tuple(SourceChannel(name=n) for n in manifest.source.channels),
+        channels=tuple(
+            SourceChannel(name=n, kind="stim" if n == manifest.source.event_column else "unknown")
+            for n in manifest.source.channels
+        ),
         signal=signal,
         stretches=stretches,
         trial_labels=tuple(zip(stretches, labels, strict=True)) if labels and len(labels) == len(stretches) else (),

@@ -22,8 +22,10 @@ _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MAX_HEADER_BYTES = 16 << 20
 #: States that are clocks or describe the software rather than the subject.
 _NO_EVENTS = frozenset({"SourceTime", "StimulusTime", "Running", "Recording", "AppStartTime"})
-#: A state that changes more often is a position or a clock.
-_MOST_CHANGES_PER_S = 10.0
+#: A state that takes more values than this, changes more often, and seldom returns to zero is a position or a clock.
+_MOST_VALUES, _MOST_CHANGES_PER_S = 64, 10.0
+#: No state changes this often unless it is a signal.
+_SIGNAL_CHANGES_PER_S = 60.0
 
 
 def _bad(path: Path, found: object, expected: object) -> InputError:
@@ -69,12 +71,11 @@ def read_bci2000(path: Path) -> Decoded:
         return (frames(start, stop)["x"].T.astype(np.float64) - offset[:, None]) * gain[:, None]
 
     events: list[SourceEvent] = []
-    most = max(16.0, _MOST_CHANGES_PER_S * n_samples / sfreq_hz)
     for name, place, width in states:
         if name in _NO_EVENTS or width > 32 or place + width > 8 * n_state:
             continue
         changes = _changes(frames, n_samples, place, width)
-        if len(changes) <= most:
+        if _is_code([value for _, value in changes], n_samples / sfreq_hz):
             events += [SourceEvent(start_sample=at, text=f"{name}/{value}") for at, value in changes if value]
     notes = []
     if rest:
@@ -136,6 +137,17 @@ def _gain(text: str) -> float:
         return np.nan
     unit = unit_of(found[2].replace("mu", "u")) if found[2] else "uV"
     return float(found[1]) * UNITS_TO_UV.get(unit, np.nan)
+
+
+def _is_code(values: Sequence[int], lasts_s: float) -> bool:
+    """Whether a state with these successive values stands for events, and is not a position, a clock or a signal.
+
+    Stimuli of a speller follow each other faster than a position is updated, but go off in between or are few.
+    """
+    if len(values) <= max(16.0, _MOST_CHANGES_PER_S * lasts_s):
+        return True
+    goes_off = 2 * values.count(0) >= len(values) - 1
+    return (goes_off or len(set(values)) <= _MOST_VALUES) and len(values) <= _SIGNAL_CHANGES_PER_S * lasts_s
 
 
 def _changes(

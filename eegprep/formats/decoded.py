@@ -163,6 +163,11 @@ class Decoded:
     notes: tuple[str, ...] = ()
     clock: Clock | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def is_epoched(self) -> bool:
+        """Whether the file holds epochs, so that times from the start of the recording have no sample."""
+        return self.format.endswith("_epochs") or bool(self.trial_labels)
+
 
 def whole(n_samples: int) -> tuple[Stretch, ...]:
     """One stretch that covers the signal, or none if it is empty."""

@@ -73,9 +73,10 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
                 found=clean_message(error),
                 todo="if EEGLAB or MNE opens it, save it there again; else leave it out",
             ) from error
-    said = _eeglab(path, data.shape) if format_name == "eeglab" else _fif(epochs)
-    decoded = _decoded(epochs, data, format_name, said)
-    if format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
+    if format_name != "eeglab":
+        return decode_epochs(epochs, data, format_name)
+    decoded = _decoded(epochs, data, format_name, _eeglab(path, data.shape))
+    if any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
     return decoded
 

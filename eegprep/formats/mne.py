@@ -13,22 +13,21 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError, install
-from eegprep.formats.curry import with_remarks
+from eegprep.formats.curry import with_epochs_or_remarks
 from eegprep.formats.decoded import Decoded, LazySignal, whole
 from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.fif_tags import fif_contents
 from eegprep.formats.gdf import completed
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
+from eegprep.formats.mef import with_pauses
 from eegprep.formats.mff import tolerant_events, with_durations
 from eegprep.formats.mne_channels import channels_of, facing, samples_of, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
@@ -72,7 +71,6 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
     """Open one file with MNE's reader. Raises InputError with the reader's message."""
     import mne
 
-    name = READERS[format_name]
     _require_package(path, FORMATS[format_name])
     notes, n_stated = check_whole(path, format_name)
     # Some readers print header contents, which must not reach our output.
@@ -81,7 +79,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         warnings.simplefilter("always")
         try:
             with tolerant_events(format_name) as more:
-                raw = getattr(mne.io, name)(path, preload=False, verbose="WARNING", **_OPTIONS.get(format_name, {}))
+                raw = _reader(format_name)(path, preload=False, verbose="WARNING", **_OPTIONS.get(format_name, {}))
             notes = (*notes, *more)
         except FileNotFoundError as error:
             renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
@@ -109,14 +107,27 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = end_at_stated(decoded, n_stated)
     if format_name == "brainvision":
         decoded = with_marker_fields(decoded, path)
-    elif format_name == "curry" and not decoded.format.endswith("_epochs"):
-        decoded = with_remarks(decoded, path)
+    elif format_name == "curry":
+        decoded = with_epochs_or_remarks(decoded, path)
     elif format_name == "ant":
         decoded = with_parts(decoded, path)
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
-    notes = (*notes, *_told(caught))
+    if format_name != "mef":  # whose events are read again
+        notes = (*notes, *_told(caught))
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
+
+
+def _reader(format_name: str) -> Callable[..., Any]:
+    """MNE's reader of a format; for Curry the one below that which makes epochs and loses some."""
+    import mne
+
+    if format_name == "curry":
+        from mne.io.curry.curry import RawCurry
+
+        return RawCurry  # type: ignore[no-any-return]
+    reader: Callable[..., Any] = getattr(mne.io, READERS[format_name])
+    return reader
 
 
 def _told(caught: Sequence[warnings.WarningMessage]) -> list[str]:
@@ -134,15 +145,9 @@ def _told(caught: Sequence[warnings.WarningMessage]) -> list[str]:
 
 
 def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
-    import mne
-
-    if isinstance(opened, mne.BaseEpochs):  # Curry files may contain either
-        from eegprep.formats.epochs import decode_epochs
-
-        return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
     decoded = decode_raw(opened, format_name, path if format_name == "fif" else None)
     if format_name == "mef":
-        decoded = _scalp_by_names(decoded)
+        decoded = with_pauses(_scalp_by_names(decoded), opened, path)
     if format_name == "egi_mff":
         decoded = with_durations(decoded, path, opened._raw_extras[0])
     if format_name == "nihon_kohden":

@@ -17,6 +17,8 @@ from eegprep.recording import seconds_to_samples
 
 #: Neuromag's composite trigger channels, and the channels of the individual trigger lines.
 _COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
+#: MNE rounds onsets to microseconds; EEGLAB's boundaries are half-way between two samples and must stay there.
+_ROUNDED_S = 1e-6
 _LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
 
 
@@ -24,18 +26,24 @@ def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEven
     # Onsets are relative to the start of the acquisition, which may have been cropped from a FIF file.
     marks = raw.annotations
     names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
-    return [
-        SourceEvent(
-            start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
-            n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
-            text=str(text),
-            role="break" if format_name == "eeglab" and text == "boundary" else "stimulus",
-            channels=tuple(str(c) for c in channels or ()),
-            witness="annotations",
+    events = []
+    for onset, duration, text, channels in zip(marks.onset, marks.duration, marks.description, names, strict=True):
+        if not math.isfinite(onset):
+            continue
+        is_break = format_name == "eeglab" and text == "boundary"
+        events.append(
+            SourceEvent(
+                start_sample=seconds_to_samples(
+                    float(onset) - float(raw.first_time) + (_ROUNDED_S if is_break else 0.0), sfreq_hz
+                ),
+                n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
+                text=str(text),
+                role="break" if is_break else "stimulus",
+                channels=tuple(str(c) for c in channels or ()),
+                witness="annotations",
+            )
         )
-        for onset, duration, text, channels in zip(marks.onset, marks.duration, marks.description, names, strict=True)
-        if math.isfinite(onset)
-    ]
+    return events
 
 
 def events_of(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:

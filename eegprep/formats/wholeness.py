@@ -248,6 +248,23 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
 def _nicolet(path: Path) -> tuple[tuple[str, ...], int | None]:
     head = path.with_suffix(".head").read_text(encoding="latin-1")
     fields = dict(re.findall(r"^(num_samples|num_channels|sample_bytes)=(\d+)\s*$", head, re.MULTILINE))
+    listed = re.search(r"^elec_names=\[(.*)\]", head, re.MULTILINE)
+    n_names = listed[1].count(",") + 1 if listed is not None else 0
+    n_channels, width = fields.get("num_channels", str(n_names)), fields.get("sample_bytes", "2")
+    if n_names != int(n_channels) or int(width) != 2:
+        raise InputError(
+            f"{path.name}: which numbers belong to which channel is not certain",
+            where=path.with_suffix(".head"),
+            found=f"{n_names} names, num_channels={n_channels}, sample_bytes={width}",
+            expected="a name for each channel, and samples of 2 bytes",
+            todo="correct the header, or export the recording as EDF",
+        )
+    if head.endswith("]"):  # the reader takes the last character of this line for its end
+        raise InputError(
+            f"{path.name}: the last line of its header has no end",
+            where=path.with_suffix(".head"),
+            todo="add a line break after elec_names",
+        )
     if len(fields) < 3:
         return (), None
     expected, n_file = math.prod(int(v) for v in fields.values()), path.stat().st_size

@@ -173,6 +173,14 @@ class SourceSpec(StrictModel):
             raise ValueError("`parts` is the number of {subject} in `variable`: give both or neither")
         if self.kind != "matlab" and (self.event_variables or "{" in (self.variable or "")):
             raise ValueError("`event_variables`, {trial} and {subject} require `kind: matlab`")
+        if self.time_column and self.kind != "table":
+            raise ValueError("`time_column` requires `kind: table`")
+        if self.event_column and self.kind not in ("table", "numpy", "matlab"):
+            raise ValueError("`event_column` requires kind table, numpy or matlab")
+        by_row = self.kind == "table" and self.orientation == "row_per_channel"
+        one_each = any("{channel}" in pattern for pattern in self.files)
+        if (self.time_column or self.event_column) and (by_row or one_each):
+            raise ValueError("`time_column` and `event_column` require a table of all channels with one row per sample")
         if self.scale != 1 and (self.unit is None or self.kind not in ("matlab", "numpy", "table")):
             raise ValueError("`scale` requires `unit` and kind matlab, numpy or table")
         return self

@@ -59,6 +59,8 @@ class BIDSSource:
         self._planned: list[PlannedRecording] | None = None
         #: Tables by folder and kind, then by the entities that a recording must have.
         self._tables: dict[tuple[str, str], dict[frozenset[str], list[str]]] = {}
+        #: Tables that apply to a recording, or would if there were none nearer to it.
+        self._applied: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._ignored: tuple[str, ...] = ()
         self._chosen: set[str] = set()
@@ -94,15 +96,20 @@ class BIDSSource:
         return size_of(self.folder / path)
 
     def _make_plan(self, tree: Tree) -> list[PlannedRecording]:
+        self._ignored = _ignored(self.folder)
+        stems = [found["stem"] for e in tree.entries if e.kind is Kind.REFUSED and (found := _DATA.fullmatch(e.path))]
+        stems += [found["stem"] for path in tree.files if (found := _DATA.fullmatch(path))]
         for path in tree.files:
             folder, _, name = path.rpartition("/")
             *own, kind = name.split("_")
             if kind in _TABLES:
                 named = frozenset(e for e in own if not e.startswith("space-"))
                 self._tables.setdefault((folder, kind), {}).setdefault(named, []).append(path)
-        self._ignored = _ignored(self.folder)
-        stems = [found["stem"] for e in tree.entries if e.kind is Kind.REFUSED and (found := _DATA.fullmatch(e.path))]
-        stems += [found["stem"] for path in tree.files if (found := _DATA.fullmatch(path))]
+        runs = _runs(stems)
+        for tables in self._tables.values():
+            respelled = [(_as_spelled(named, runs), listed) for named, listed in tables.items()]
+            for named, listed in respelled:
+                tables.setdefault(named, listed)
         self._chosen = chosen_subjects(self.manifest, (_entities(stem)["subject"] for stem in stems))
         for entry in tree.entries:
             self._entries[entry.path] = self._keyed(entry)
@@ -128,6 +135,9 @@ class BIDSSource:
         for one in planned:
             self._entries[one.files[0]] = tree.entry(one.files[0], Code.RECORDING)
             self._beside_of(tree, one.files, f"read with {one.files[0]}")
+        for table in itertools.chain(*(t for tables in self._tables.values() for t in tables.values())):
+            if table not in self._applied and self._entries[table].code is Code.SIDECAR:
+                self._entries[table] = tree.entry(table, Code.SIDECAR, "applies to no recording that is read")
         for _, same in alike:
             names = " and ".join(g.files[0] for g in same)
             for group in same:
@@ -188,11 +198,16 @@ class BIDSSource:
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {kind: [self.folder / file for file in tables_of(planned, kind)] for kind in _TABLES}
-        for table in tables["channels.tsv"]:
+        for kind in ("channels.tsv", "electrodes.tsv", "events.tsv"):
+            if len({table.read_bytes() for table in tables[kind]}) > 1:
+                note = f"{kind} was ignored: {len(tables[kind])} files that differ apply to the recording equally"
+                decoded = dataclasses.replace(decoded, notes=(*decoded.notes, note))
+                tables[kind] = []
+        for table in tables["channels.tsv"][:1]:
             decoded = with_channels(decoded, table)
-        for table in tables["electrodes.tsv"]:
+        for table in tables["electrodes.tsv"][:1]:
             decoded = with_positions(decoded, table, tables["coordsystem.json"])
-        for table in tables["events.tsv"]:
+        for table in tables["events.tsv"][:1]:
             decoded = with_events(decoded, table, named_texts(self.manifest))
         decoded = with_description(decoded, tables["eeg.json"])
         return assemble(decoded, planned, self.manifest, self.folder)
@@ -207,14 +222,21 @@ class BIDSSource:
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
     def _beside(self, path: str, kind: str) -> list[str]:
-        """The tables that apply to a recording: of TSV files the nearest, of JSON files all, nearest first."""
+        """The tables that apply to a recording: of TSV files the nearest, of JSON files all, nearest first.
+
+        Several TSV files are the nearest if BIDS prefers none, such as those of a task and those of a run.
+        """
         folder, _, name = path.rpartition("/")
         entities = frozenset(name.split("_")[:-1])
         found: list[str] = []
         for level in _levels(folder):
             tables = self._tables.get((level, kind), {})
             found += (table for named in _subsets(entities, tables) for table in tables[named])
-        return nearest_first(found)[: None if kind.endswith(".json") else 1]
+        self._applied.update(found)
+        found = nearest_first(found)
+        return (
+            found if kind.endswith(".json") else [table for table in found if _nearness(table) == _nearness(found[0])]
+        )
 
 
 def tables_of(planned: PlannedRecording, kind: str) -> list[str]:
@@ -225,12 +247,13 @@ def tables_of(planned: PlannedRecording, kind: str) -> list[str]:
 def nearest_first(tables: Iterable[str]) -> list[str]:
     """Tables that apply to one recording in the order of their precedence: nearest folder, then most entities."""
 
-    def rank(table: str) -> tuple[int, int, bool]:
-        space = _space(table)
-        # prefer CapTrak, the frame in which positions are needed
-        return table.count("/"), table.rpartition("/")[2].count("_") - bool(space), space == "space-CapTrak"
+    return sorted(sorted(tables), key=_nearness, reverse=True)
 
-    return sorted(sorted(tables), key=rank, reverse=True)
+
+def _nearness(table: str) -> tuple[int, int, bool, str]:
+    """Depth and number of entities of a table's name, and its space: CapTrak first, in which positions are needed."""
+    space = _space(table)
+    return table.count("/"), table.rpartition("/")[2].count("_") - bool(space), space == "space-CapTrak", space
 
 
 def _space(table: str) -> str:
@@ -254,6 +277,27 @@ def _entities(stem: str) -> dict[str, str]:
     if rest := "_".join("-".join(p) for p in parts if p[0] not in ("sub", "ses")):
         entities["run"] = rest
     return entities
+
+
+def _runs(stems: Iterable[str]) -> dict[tuple[str, str], set[str]]:
+    """How recordings spell a run's number (`run-1`, `run-01`), by subject, and by an empty text for all subjects."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for stem in stems:
+        entities = stem.split("_")
+        for run in (e for e in entities if re.fullmatch(r"run-\d+", e)):
+            for subject in (entities[0], ""):
+                found.setdefault((subject, run[4:].lstrip("0")), set()).add(run)
+    return found
+
+
+def _as_spelled(named: frozenset[str], runs: dict[tuple[str, str], set[str]]) -> frozenset[str]:
+    """A table's entities with its run as the recordings spell it, if none has the table's own spelling."""
+    run = next((e for e in named if re.fullmatch(r"run-\d+", e)), None)
+    if run is None:
+        return named
+    subject = next((e for e in named if e.startswith("sub-")), "")
+    spelled = runs.get((subject, run[4:].lstrip("0")), set())
+    return named if run in spelled or len(spelled) != 1 else named - {run} | spelled
 
 
 def _levels(folder: str) -> Iterator[str]:

@@ -145,6 +145,8 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     named : collection of str
         Texts named by tasks (see `eegprep.formats.segments.role_of`).
     """
+    if decoded.is_epoched:
+        return _noted(decoded, "events.tsv was ignored: its onsets have no place in a file of epochs")
     own = [e for e in decoded.events if e.role == "stimulus" and _role(e, decoded, named) == "stimulus"]
     try:
         events, notes = _events(table, decoded, own, named)

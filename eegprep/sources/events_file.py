@@ -53,8 +53,16 @@ def with_events(decoded: Decoded, path: Path, recording: str, beside: Path | Non
     Raises
     ------
     InputError
-        The file is neither.
+        The file is neither, or the recording holds epochs.
     """
+    if decoded.is_epoched:
+        raise InputError(
+            f"the events in {path.name} have no place in a file of epochs",
+            where=path,
+            found=f"{recording} holds epochs",
+            expected="a continuous recording",
+            todo="use the continuous recording, or remove `source: events_file:` and use `by: trial`",
+        )
     from eegprep.formats.edf.read import read_annotations
     from eegprep.sources.seizure_summary import seizure_events
 

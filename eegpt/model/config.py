@@ -19,6 +19,19 @@ from eegpt.model.tokens import Normalise
 
 _FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
 
+#: Far beyond the largest size (20 layers, width 1792), and small enough to fail with a message and not for memory.
+_MOST = {
+    "n_layers": 1000,
+    "width": 1 << 16,
+    "n_heads": 1 << 12,
+    "n_electrodes": 1_000_000,
+    "token_samples": 1 << 20,
+    "spectrum_input": 1 << 20,
+    "max_tokens": 1 << 20,
+}
+#: Largest product of layers and squared width, a hundred times the largest size's.
+_MOST_WEIGHTS = 10**10
+
 Objective = Literal["token", "new", "new+spectrum", "masked"]
 
 
@@ -63,6 +76,19 @@ class ETEConfig:
                 f"n_electrodes {self.n_electrodes}",
                 expected="numbers above 0",
             )
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise UsageError(
+                    "the encoder is larger than any computer can hold",
+                    found=f"{name} {getattr(self, name)}",
+                    expected=f"at most {most}",
+                )
+        if self.n_layers * self.width**2 > _MOST_WEIGHTS:
+            raise UsageError(
+                "the encoder is larger than any computer can hold",
+                found=f"{self.n_layers} layers of width {self.width}",
+                expected=f"layers x width x width up to {_MOST_WEIGHTS:.0e}",
+            )
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
             raise UsageError(
                 "the width must be a multiple of the heads, with an even width per head",
@@ -75,8 +101,12 @@ class ETEConfig:
                 found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
                 expected="0 < token_stride <= token_samples",
             )
-        if any(abs(n) < 2 for n in self.spectra):
-            raise UsageError("a spectrum needs two samples or more", found=f"spectra {list(self.spectra)}")
+        if any(not 2 <= abs(n) <= _MOST["spectrum_input"] for n in self.spectra):
+            raise UsageError(
+                "a spectrum needs two samples or more",
+                found=f"spectra {list(self.spectra)}",
+                expected=f"2 to {_MOST['spectrum_input']}, or the same below 0",
+            )
         if self.kinds and not (len(self.kinds) == self.n_electrodes and set(self.kinds) <= set(range(len(KINDS)))):
             raise UsageError(
                 "the encoder's kinds do not match its electrodes",

@@ -26,8 +26,8 @@ from eegprep.manifest import yaml_strict
 T = TypeVar("T")
 
 # Kinds of numbers that settings have.
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, lt=1 << 31)]
+Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
 #: Generators take no negative seeds, and steps are added to multiples of the seed.

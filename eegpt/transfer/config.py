@@ -11,7 +11,7 @@ from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
 from eegpt.model.whitening import WHITENED_VIEWS
-from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
+from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight, differences, to_mapping
 from eegpt.transfer.folds import Scheme
 from eegpt.transfer.model import SIGNAL_VIEWS, Readout
 
@@ -81,10 +81,10 @@ class ModelSettings(Settings):
     graph: bool | Literal["auto"] = "auto"  # train the electrode graph; auto: where the readouts do not suffice
     align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials
     compress: bool = True  # compress what is standardised by subject to within 2 SD
-    teg_layers: Positive | None = None  # by default those of the encoder's size
+    teg_layers: Annotated[int, Field(gt=0, le=1000)] | None = None  # by default those of the encoder's size
     dropout: Share = 0.2  # inside the graph and before the heads
     electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
-    lora_rank: Positive = 8  # rank of the additions in mode lora
+    lora_rank: Annotated[int, Field(gt=0, le=1 << 12)] = 8  # rank of the additions, in mode lora alone
 
     @field_validator("views")
     @classmethod
@@ -208,6 +208,21 @@ class TransferConfig(Settings):
                 expected="mode frozen and one view or more",
             )
         return self
+
+    def without_effect(self) -> dict[str, str]:
+        """Changed settings that nothing reads in this mode, with what would read them."""
+        reads = dict.fromkeys(("model.readout", "model.edges", "model.graph", "model.views"), "a mode other than probe")
+        unread = reads if self.mode == "probe" else {}
+        if self.mode != "lora":
+            unread = {**unread, "model.lora_rank": "mode lora"}
+        if self.mode != "full":
+            unread = {**unread, "optimiser.encoder_rate_ratio": "mode full"}
+        if not self.uses_graph:
+            of_graph = ("model.teg_layers", "model.dropout", "model.electrode_dropout", "selection.graph_folds")
+            needed = "a mode other than probe" if self.mode == "probe" else "model.graph=true"
+            unread = {**unread, **dict.fromkeys(of_graph, needed)}
+        changes = differences(to_mapping(TransferConfig()), to_mapping(self))
+        return {name: needed for name, needed in unread.items() if name in changes}
 
     @property
     def keeps_encoder(self) -> bool:

@@ -125,3 +125,17 @@ def test_a_header_that_lacks_its_facts(tmp_path: Path, old: bytes, new: bytes) -
     path.write_bytes(path.read_bytes().replace(old, new))
     with pytest.raises(InputError, match="header is damaged"):
         read(path)
+
+
+@pytest.mark.parametrize(("lasts", "step"), [(26, 45), (13, 16), (16, 16)])
+def test_a_spellers_flashes_are_events(tmp_path: Path, lasts: int, step: int) -> None:
+    """100 ms on and 75 ms off, 16 flashes a second, and flashes without a pause between them."""
+    codes = np.random.default_rng(0).permutation(np.tile(np.arange(1, 13), 16))
+    starts = 64 + step * np.arange(codes.size)
+    spans = [(int(s), int(s) + lasts, int(c)) for s, c in zip(starts, codes, strict=True)]
+    n_samples = spans[-1][1] + 64
+    numbers = np.random.default_rng(0).integers(-900, 900, (2, n_samples)).astype(float)
+    decoded = read(write(tmp_path / "a.dat", numbers, parameters=lists(), states={"StimulusCode": spans}))
+    shown = [True, *(codes[1:] != codes[:-1])] if step == lasts else [True] * codes.size
+    expected = [(int(s), f"StimulusCode/{c}") for s, c, new in zip(starts, codes, shown, strict=True) if new]
+    assert [(e.start_sample, e.text) for e in decoded.events] == expected

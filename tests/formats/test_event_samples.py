@@ -19,6 +19,7 @@ from eegprep.formats.decoded import Decoded, SourceEvent
 from eegprep.formats.edf.read import read_edf
 from eegprep.formats.mne import read_with_mne
 from eegprep.formats.neuroscan import read_neuroscan
+from eegprep.formats.segments import structured
 from eegprep.formats.wholeness import check_whole
 from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.labels import event_label
@@ -300,3 +301,17 @@ def test_mff_events_last(data_dir: Path, tmp_path: Path, version: str, second: i
     file.write_text(text[:at] + text[at:].replace(f"<duration>{second // 1000}<", f"<duration>{second}<", 1))
     events = [e for e in decode_file(path, manifest_for_path(path)).events if e.text == "AM40"]
     assert [e.n_samples for e in events] == [0, 0, 0, 250]
+
+
+@pytest.mark.parametrize("rate", [128.0, 200.0, 250.0, 300.0, 333.3, 512.0, 1000.0, 1024.0, 2048.0])
+def test_boundaries_of_eeglab_lie_between_two_samples(made, tmp_path: Path, rate: float) -> None:
+    """What was cut out before sample 101 (from 1) has the latency 100.5, so the break is before sample 100 (from 0)."""
+    at = [100, 249, 250, 333, 777, 1001, 1500, 1598]
+    events = np.zeros(2 * len(at), dtype=[("type", object), ("latency", object), ("duration", object)])
+    events["type"] = ["boundary", "E"] * len(at)
+    events["latency"] = [latency for a in at for latency in (a + 0.5, a + 1.0)]
+    events["duration"] = 7.0
+    made["eeglab"](tmp_path / "p.set", NAMES, made["eeg_uv"](6, 1600), 1600, event=events, srate=rate)
+    decoded = structured(decode_file(tmp_path / "p.set", manifest_for_path(tmp_path)))
+    assert [s.start_sample for s in decoded.stretches] == [0, *at]
+    assert [e.start_sample for e in decoded.events if e.text == "E"] == at

@@ -13,6 +13,7 @@ import mne
 import numpy as np
 import pytest
 import scipy.io
+from support.recordings import curry_header, curry_labels, write_mef
 
 from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
@@ -128,26 +129,6 @@ def curry_7(folder: Path, names, signal_uv, made) -> Path:
     return folder / "a.dat"
 
 
-def curry_header(names, n_samples: int) -> str:
-    fields = {
-        "FileVersion": 800, "DataFormat": "FLOAT", "DataByteOrder": "INTEL", "DataSampOrder": "SAMP", "NumTrials": 1,
-        "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names), "StartYear": 2020, "StartMonth": 1,
-        "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0, "StartMillisec": 0, "SampleTimeUsec": 5000,
-        "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
-    }  # fmt: skip
-    lines = "".join(f"   {name} = {value}\n" for name, value in fields.items())
-    return f"DATA_PARAMETERS START\n{lines}DATA_PARAMETERS END\n\nDEVICE_PARAMETERS START\n   DataUnit = uV\n" + (
-        f"   NumChanThisGroup = {len(names)}\nDEVICE_PARAMETERS END\n\n"
-    )
-
-
-def curry_labels(names) -> str:
-    rows = "".join(f"{name}\n" for name in names)
-    places = "".join(f"{i}\t{-i}\t100\n" for i in range(len(names)))
-    text = f"NUMBERS START\nNUMBERS END\n\nLABELS START\nLABELS END\n\nLABELS START_LIST\n{rows}LABELS END_LIST\n"
-    return text + f"\nSENSORS START\nSENSORS END\n\nSENSORS START_LIST\n{places}SENSORS END_LIST\n"
-
-
 def eximia(folder: Path, names, signal_uv, made) -> Path:
     """64 channels of the device's own names; the first six of EEG are written."""
     frames = np.zeros((signal_uv.shape[1], 64), dtype="<i2")
@@ -158,31 +139,7 @@ def eximia(folder: Path, names, signal_uv, made) -> Path:
 
 def mef(folder: Path, names, signal_uv, made) -> Path:
     pytest.importorskip("pymef")
-    from pymef.mef_session import MefSession
-
-    n_samples, start = signal_uv.shape[1], 1577836800000000
-    session = MefSession(str(folder / "a.mefd"), "", new_session=True)
-    for name, values in zip(names, signal_uv, strict=True):
-        section_2 = {
-            "channel_description": b"", "session_description": b"", "recording_duration": n_samples * 5000,
-            "reference_description": b"", "acquisition_channel_number": 1, "sampling_frequency": 200.0,
-            "notch_filter_frequency_setting": -1.0, "low_frequency_filter_setting": -1.0,
-            "high_frequency_filter_setting": -1.0, "AC_line_frequency": 50.0, "units_conversion_factor": 0.1,
-            "units_description": b"uV", "maximum_native_sample_value": 0.0, "minimum_native_sample_value": 0.0,
-            "start_sample": 0, "number_of_blocks": 0, "maximum_block_bytes": 0, "maximum_block_samples": 0,
-            "maximum_difference_bytes": 0, "block_interval": 0, "number_of_discontinuities": 1,
-            "maximum_contiguous_blocks": 0, "maximum_contiguous_block_bytes": 0, "maximum_contiguous_samples": 0,
-            "number_of_samples": n_samples,
-        }  # fmt: skip
-        section_3 = {
-            "recording_time_offset": 0, "DST_start_time": 0, "DST_end_time": 0, "GMT_offset": 0,
-            "subject_name_1": b"CANARYJohnDoe", "subject_name_2": b"", "subject_ID": b"", "recording_location": b"",
-        }  # fmt: skip
-        stop = start + n_samples * 5000
-        session.write_mef_ts_segment_metadata(name, 0, "", "", start, stop, section_2, section_3)
-        session.write_mef_ts_segment_data(name, 0, "", "", 200, np.rint(values * 10).astype(np.int32))
-    session.close()
-    return folder / "a.mefd"
+    return write_mef(folder / "a.mefd", signal_uv, names)
 
 
 def nedf(folder: Path, names, signal_uv, made) -> Path:

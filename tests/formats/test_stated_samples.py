@@ -381,3 +381,25 @@ def test_eeglab_names_each_row(made, names, tmp_path: Path, trials: int, n_named
             read(tmp_path / "a.set")
     else:
         np.testing.assert_allclose(np.asarray(read(tmp_path / "a.set").signal) * 1e6, signal, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("elec_names=[Fp1,", "elec_names=[", "5 names, num_channels=6"),
+        ("elec_names=[Fp1,", "elec_names=[Fz,Fp1,", "7 names, num_channels=6"),
+        ("sample_bytes=2", "sample_bytes=4", "sample_bytes=4"),
+        ("sample_bytes=2\n", "elec_names=[Fp1,Fp2,C3,C4,O1,O2]", "no end"),
+    ],
+)
+def test_nicolet_header_that_contradicts_itself(made, names, tmp_path: Path, old: str, new: str, words: str) -> None:
+    """Frames of another width give each channel the samples of others."""
+    lines = ["start_ts=2015-01-01 12:00:00.000", "num_samples=1600", "sample_freq=200", "conversion_factor=0.1"]
+    lines += ["num_channels=6", f"elec_names=[{','.join(names)}]", "sample_bytes=2"]
+    samples = np.rint(made["eeg_uv"](6, 3200).T * 10).astype("<i2")
+    (tmp_path / "a.data").write_bytes(samples.tobytes())
+    (tmp_path / "a.head").write_text("\n".join([*lines, ""]))
+    assert read(tmp_path / "a.data").signal.shape == (6, 1600)
+    (tmp_path / "a.head").write_text("\n".join([*lines, ""]).replace(old, new))
+    with pytest.raises(InputError, match=words):
+        read(tmp_path / "a.data")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+import eegpt
 from eegprep.errors import UsageError
 from eegpt.model.config import ETEConfig
 from eegpt.pretraining.config import PretrainConfig
@@ -186,3 +188,56 @@ def test_shapes_of_nothing_are_refused(name, value):
 def test_spectra_of_no_samples_are_refused():
     with pytest.raises(UsageError, match="two samples or more"):
         from_mapping(ETEConfig, {**to_mapping(CONFIG), "spectra": [256, 0]})
+
+
+@pytest.mark.parametrize(
+    ("mode", "setting", "needed"),
+    [
+        ("frozen", "model.lora_rank=4", "mode lora"),
+        ("full", "model.lora_rank=4", "mode lora"),
+        ("frozen", "optimiser.encoder_rate_ratio=0.1", "mode full"),
+        ("scratch", "optimiser.encoder_rate_ratio=0.1", "mode full"),
+        ("frozen", "model.teg_layers=2", "model.graph=true"),
+        ("frozen", "model.electrode_dropout=0.1", "model.graph=true"),
+        ("frozen", "selection.graph_folds=3", "model.graph=true"),
+        ("probe", "model.graph=true", "a mode other than probe"),
+        ("probe", "model.views=[states]", "a mode other than probe"),
+        ("probe", "model.edges=none", "a mode other than probe"),
+        ("probe", "model.dropout=0.1", "a mode other than probe"),
+    ],
+)
+def test_settings_that_a_mode_does_not_read(tmp_path: Path, mode: str, setting: str, needed: str) -> None:
+    """They are refused before anything is opened, and accepted where they are read."""
+    with pytest.raises(UsageError, match="without an effect") as caught:
+        eegpt.transfer(tmp_path / "shards", tmp_path / "run", mode=mode, settings=[setting])
+    assert setting.partition("=")[0] in str(caught.value)
+    assert needed in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    read_in = {"mode lora": "mode=lora", "mode full": "mode=full", "model.graph=true": "model.graph=true"}
+    chosen = with_settings(TransferConfig(), [read_in.get(needed, "mode=frozen"), setting])
+    assert chosen.without_effect() == {} or setting == "model.dropout=0.1"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "encoder.n_layers=1000000000", "encoder.width=1000000000", "encoder.n_heads=1000000000",
+        "encoder.token_samples=1000000000", "encoder.max_tokens=1000000000", "encoder.spectrum_input=1000000000",
+        "objective.spectra=[1000000000]", "schedule.batch_size=99999999999999999999",
+    ],
+)  # fmt: skip
+def test_sizes_beyond_any_computer_are_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match=r"at most|less than|up to|2 to"):
+        with_settings(PretrainConfig(), [setting]).ete(138)
+
+
+@pytest.mark.parametrize("setting", ["model.teg_layers=1000000000", "model.lora_rank=1000000000"])
+def test_sizes_of_a_graph_are_bounded(setting: str) -> None:
+    with pytest.raises(UsageError, match="less than or equal"):
+        with_settings(TransferConfig(), [setting])
+
+
+def test_many_layers_of_a_large_width_are_refused() -> None:
+    """Each number alone is possible."""
+    with pytest.raises(UsageError, match="1000 layers of width 65536"):
+        ETEConfig(n_layers=1000, width=1 << 16, n_heads=64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +227,91 @@ def write_persyst(
     samples = np.rint(signal_uv.T * 10).astype("<i4" if kind == 7 else "<i2").tobytes()
     (folder / "g.dat").write_bytes(b"\x07" * skipped + samples)
     return folder / "g.lay"
+
+
+def curry_header(names: Sequence[str], n_samples: int, *, n_epochs: int = 1) -> str:
+    """The header of a recording in Curry at 200 Hz, in microvolt."""
+    fields = {
+        "FileVersion": 800, "DataFormat": "FLOAT", "DataByteOrder": "INTEL", "DataSampOrder": "SAMP",
+        "NumTrials": n_epochs, "AmplifierInfo": "", "NumSamples": n_samples, "NumChannels": len(names),
+        "StartYear": 2020, "StartMonth": 1, "StartDay": 1, "StartHour": 12, "StartMin": 0, "StartSec": 0,
+        "StartMillisec": 0, "SampleTimeUsec": 5000, "SampleFreqHz": 200, "TriggerOffsetUsec": 0,
+    }  # fmt: skip
+    lines = "".join(f"   {name} = {value}\n" for name, value in fields.items())
+    return f"DATA_PARAMETERS START\n{lines}DATA_PARAMETERS END\n\nDEVICE_PARAMETERS START\n   DataUnit = uV\n" + (
+        f"   NumChanThisGroup = {len(names)}\nDEVICE_PARAMETERS END\n\n"
+    )
+
+
+def curry_labels(names: Sequence[str]) -> str:
+    """The lists of names and positions of Curry's channels."""
+    rows = "".join(f"{name}\n" for name in names)
+    places = "".join(f"{i}\t{-i}\t100\n" for i in range(len(names)))
+    text = f"NUMBERS START\nNUMBERS END\n\nLABELS START\nLABELS END\n\nLABELS START_LIST\n{rows}LABELS END_LIST\n"
+    return text + f"\nSENSORS START\nSENSORS END\n\nSENSORS START_LIST\n{places}SENSORS END_LIST\n"
+
+
+#: When recordings in MEF3 begin, in microseconds.
+MEF_START_US = 1577836800000000
+
+
+def write_mef(
+    path: Path,
+    signal_uv: np.ndarray,
+    names: Sequence[str] = NAMES,
+    *,
+    pauses: Sequence[tuple[int, int]] = (),
+    own_pauses: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+    segments: bool = False,
+    records: Sequence[tuple[str, int, int, str]] = (),
+) -> Path:
+    """A session of MEF3, 200 Hz, 0.1 µV a step, in blocks of one second.
+
+    `pauses` are (first sample after it, microseconds), `own_pauses` those of single channels; with `segments`, a
+    segment begins after each pause. `records` are (type, microseconds after the start, duration, text).
+    """
+    from pymef.mef_session import MefSession
+
+    n_samples = signal_uv.shape[1]
+    session = MefSession(str(path), "", new_session=True)
+    section_3 = {
+        "recording_time_offset": 0, "DST_start_time": 0, "DST_end_time": 0, "GMT_offset": 0,
+        "subject_name_1": CANARY.encode(), "subject_name_2": b"", "subject_ID": b"", "recording_location": b"",
+    }  # fmt: skip
+    stop = MEF_START_US
+    for name, values in zip(names, signal_uv, strict=True):
+        numbers = np.rint(values * 10).astype(np.int32)
+        parts = [(0, 0), *(own_pauses or {}).get(name, pauses)]
+        start = MEF_START_US
+        for k, ((first, pause), after) in enumerate(zip(parts, [*(p[0] for p in parts[1:]), n_samples], strict=True)):
+            start += pause
+            stop = start + (after - first) * 5000
+            if k and not segments:
+                session.append_mef_ts_segment_data(name, 0, "", "", start, stop, 200, numbers[first:after], pause > 0)
+            else:
+                section_2 = {
+                    "channel_description": b"", "session_description": b"", "recording_duration": stop - MEF_START_US,
+                    "reference_description": b"", "acquisition_channel_number": 1, "sampling_frequency": 200.0,
+                    "notch_filter_frequency_setting": -1.0, "low_frequency_filter_setting": -1.0,
+                    "high_frequency_filter_setting": -1.0, "AC_line_frequency": 50.0, "units_conversion_factor": 0.1,
+                    "units_description": b"uV", "maximum_native_sample_value": 0.0,
+                    "minimum_native_sample_value": 0.0, "start_sample": first, "number_of_blocks": 0,
+                    "maximum_block_bytes": 0, "maximum_block_samples": 0, "maximum_difference_bytes": 0,
+                    "block_interval": 0, "number_of_discontinuities": 1, "maximum_contiguous_blocks": 0,
+                    "maximum_contiguous_block_bytes": 0, "maximum_contiguous_samples": 0,
+                    "number_of_samples": after - first,
+                }  # fmt: skip
+                session.write_mef_ts_segment_metadata(name, k, "", "", start, stop, section_2, section_3)
+                session.write_mef_ts_segment_data(name, k, "", "", 200, numbers[first:after])
+            start = stop
+    if records:
+        listed = [
+            {"type": kind, "time": MEF_START_US + at, "text": text} | ({"duration": lasts} if kind == "EDFA" else {})
+            for kind, at, lasts, text in records
+        ]
+        session.write_mef_records("", "", MEF_START_US, stop, 0, listed)
+    session.close()
+    return path
 
 
 def xdf_chunk(tag: int, content: bytes) -> bytes:

@@ -119,7 +119,9 @@ def _length(value: Any) -> int:
 
 
 def _trials(value: Any) -> list[Any]:
-    """Elements of a cell array or three-dimensional array; anything else is a single trial."""
+    """Elements of a cell array, a struct array or a three-dimensional array; anything else is a single trial."""
+    if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
+        return [_step(value, str(number)) for number in range(1, _length(value) + 1)]
     return list(value) if isinstance(value, list) or np.ndim(value) == 3 else [value]
 
 

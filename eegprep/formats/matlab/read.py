@@ -62,19 +62,42 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
             expected="a structure with trial, label and fsample, or an array that a manifest describes",
             todo="write a manifest with `source: kind: matlab` and `variable:`",
         )
+    trials: list[tuple[str, Stretch]] = []
+    if manifest.source.event_column is not None and ("{trial}" in variable or isinstance(value, list)):
+        raise UsageError(
+            f"`event_column` of the manifest {manifest.name} cannot be used with several arrays",
+            where=path,
+            expected="`event_variables` with {trial}",
+        )
     if "{trial}" in variable or isinstance(value, list):
         decoded = described_trials(found, manifest, path, format_name="matlab")
         if isinstance(value, list) and manifest.trial_values is None:
             decoded = dataclasses.replace(decoded, trial_labels=())  # numbers are only meaningful with a table
+        trials = [(number, stretch) for (number, _), stretch in zip(found, decoded.stretches, strict=True)]
     else:
         n_trials = len(value) if value.ndim == 3 and manifest.trial_values is not None else 0
-        labels = [str(number) for number in range(1, n_trials + 1)] or None
+        labels = [str(number) for number in range(1, n_trials + 1)] or _of_samples(path, manifest, part)
         decoded = described_array(value, manifest, path, format_name="matlab", labels=labels)
     return dataclasses.replace(
         decoded,
-        events=variable_events(path, manifest, decoded.signal.shape[1]),
+        events=decoded.events + variable_events(path, manifest, decoded.signal.shape[1], trials, part=part),
         trial_values=variable_values(path, manifest, part),
     )
+
+
+def _of_samples(path: Path, manifest: Manifest, part: str) -> list[str] | None:
+    """The labels in `event_column`, one for each sample or trial; None if it names a channel or is not given."""
+    name = manifest.source.event_column
+    if name is None or name in manifest.source.channels:
+        return None
+    value = value_at(path, name, subject=part, parts=manifest.source.parts)
+    if value is None:
+        raise InputError(
+            f"{path.name} has no variable {name}, its labels",
+            where=path,
+            expected=f"{name} (`source: event_column:`), or a channel of that name",
+        )
+    return texts_of(value)
 
 
 def _with_values(decoded: Decoded, path: Path, manifest: Manifest | None, part: str) -> Decoded:
