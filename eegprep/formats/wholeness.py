@@ -16,7 +16,7 @@ from typing import Any
 from eegprep.errors import InputError
 from eegprep.formats.companions import named_files
 from eegprep.formats.decoded import Decoded
-from eegprep.formats.matlab.file import eeglab_header
+from eegprep.formats.matlab.file import eeglab_datasets, eeglab_header
 from eegprep.recording import LeftOut, Stretch, subtract
 
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
@@ -131,6 +131,14 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
 
 def _eeglab(path: Path) -> tuple[tuple[str, ...], int | None]:
     """Compare rows of samples with channel names; with fewer names, rows cannot be assigned."""
+    if (n_sets := eeglab_datasets(path)) > 1:
+        raise InputError(
+            f"{path.name} holds {n_sets} data sets",
+            where=path,
+            found="several data sets in ALLEEG or EEG",
+            expected="one data set in each file",
+            todo="save each data set in EEGLAB as a .set file of its own (pop_saveset)",
+        )
     header = eeglab_header(path)
     if header.n_rows and header.n_named not in (0, header.n_rows):
         raise InputError(

@@ -403,3 +403,18 @@ def test_nicolet_header_that_contradicts_itself(made, names, tmp_path: Path, old
     (tmp_path / "a.head").write_text("\n".join([*lines, ""]).replace(old, new))
     with pytest.raises(InputError, match=words):
         read(tmp_path / "a.data")
+
+
+@pytest.mark.parametrize("variables", [("ALLEEG",), ("EEG",), ("EEG", "ALLEEG")])
+def test_several_data_sets_in_a_file_of_eeglab(made, names, tmp_path: Path, variables: tuple[str, ...]) -> None:
+    """A study saved as one file: which of them is meant is not certain."""
+    for stem in "ab":
+        made["eeglab"](tmp_path / f"{stem}.set", names, made["eeg_uv"](6, 800), 800)
+    one, other = (scipy.io.loadmat(tmp_path / f"{stem}.set")["EEG"] for stem in "ab")
+    several = np.concatenate([one, other], axis=1)
+    content = {name: one if name == "EEG" and len(variables) > 1 else several for name in variables}
+    (tmp_path / "both").mkdir()
+    scipy.io.savemat(tmp_path / "both" / "all.set", content)
+    with pytest.raises(InputError, match="holds 2 data sets"):
+        read(tmp_path / "both" / "all.set")
+    assert read(tmp_path / "a.set").signal.shape == (6, 800)

@@ -108,6 +108,23 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
     )
 
 
+def eeglab_datasets(path: Path) -> int:
+    """The number of data sets that an EEGLAB file holds: several in `ALLEEG`, or if `EEG` is a struct array."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                srates = [file[n].get("srate") for n in ("ALLEEG", "EEG") if isinstance(file.get(n), h5py.Group)]
+                return max((int(s.size) for s in srates if s is not None), default=1)
+        from scipy.io import whosmat
+
+        shapes = {name: shape for name, shape, kind in whosmat(path) if kind == "struct"}
+        return max((int(np.prod(shapes[n])) for n in ("ALLEEG", "EEG") if n in shapes), default=1)
+    except Exception:  # the reader reports damaged files
+        return 1
+
+
 #: Variables that FieldTrip's users often save with the data.
 _BESIDE = frozenset({"cfg", "hdr", "event", "events", "trl", "ans"})
 
