@@ -20,7 +20,7 @@ from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import sha256_file
 from eegprep.manifest import load_recipe
 from eegprep.manifest.recipe import Recipe, recipe_of_steps
-from eegpt.model.config import ETEConfig
+from eegpt.model.config import MOST, ETEConfig, too_large
 from eegpt.model.ete import ETE
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import CONFIG, LOCK, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
@@ -264,8 +264,9 @@ def _impossible(where: Path) -> RefusedError:
 def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
     """RefusedError if config.json describes more weights than the file contains, before allocating memory."""
     plain = config.get("encoder") or {}
-    sizes = [plain.get(name) for name in _SIZES] if isinstance(plain, dict) else []
-    if any(isinstance(size, int) and size < 1 for size in sizes):
+    sizes = {name: plain.get(name) for name in (*_SIZES, *MOST)} if isinstance(plain, dict) else {}
+    whole = {name: size for name, size in sizes.items() if isinstance(size, int)}
+    if any(size < 1 for name, size in whole.items() if name in _SIZES) or too_large(whole):
         raise _impossible(where)
     encoder = from_mapping(ETEConfig, plain, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []

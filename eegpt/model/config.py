@@ -6,6 +6,7 @@ Shapes: B batch, T tokens, C samples per token.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +20,8 @@ from eegpt.model.tokens import Normalise
 
 _FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
 
-#: Far beyond the largest size (20 layers, width 1792), and small enough to fail with a message and not for memory.
-_MOST = {
+#: Largest sizes, far beyond those of Giant (20 layers, width 1792): a slip fails with a message and not for memory.
+MOST = {
     "n_layers": 1000,
     "width": 1 << 16,
     "n_heads": 1 << 12,
@@ -30,7 +31,19 @@ _MOST = {
     "max_tokens": 1 << 20,
 }
 #: Largest product of layers and squared width, a hundred times the largest size's.
-_MOST_WEIGHTS = 10**10
+MOST_WEIGHTS = 10**10
+
+
+def too_large(sizes: Mapping[str, int]) -> tuple[str, str] | None:
+    """The first of an encoder's sizes that is beyond all bounds, and its bound; None if there is none."""
+    for name, most in MOST.items():
+        if sizes.get(name, 0) > most:
+            return f"{name} {sizes[name]}", str(most)
+    layers, width = sizes.get("n_layers", 0), sizes.get("width", 0)
+    if layers * width**2 > MOST_WEIGHTS:
+        return f"{layers} layers of width {width}", f"{MOST_WEIGHTS:.0e} for layers x width x width"
+    return None
+
 
 Objective = Literal["token", "new", "new+spectrum", "masked"]
 
@@ -76,18 +89,9 @@ class ETEConfig:
                 f"n_electrodes {self.n_electrodes}",
                 expected="numbers above 0",
             )
-        for name, most in _MOST.items():
-            if getattr(self, name) > most:
-                raise UsageError(
-                    "the encoder is larger than any computer can hold",
-                    found=f"{name} {getattr(self, name)}",
-                    expected=f"at most {most}",
-                )
-        if self.n_layers * self.width**2 > _MOST_WEIGHTS:
+        if excess := too_large({name: getattr(self, name) for name in MOST}):
             raise UsageError(
-                "the encoder is larger than any computer can hold",
-                found=f"{self.n_layers} layers of width {self.width}",
-                expected=f"layers x width x width up to {_MOST_WEIGHTS:.0e}",
+                "the encoder is larger than any computer can hold", found=excess[0], expected=f"at most {excess[1]}"
             )
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
             raise UsageError(
@@ -101,11 +105,11 @@ class ETEConfig:
                 found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
                 expected="0 < token_stride <= token_samples",
             )
-        if any(not 2 <= abs(n) <= _MOST["spectrum_input"] for n in self.spectra):
+        if any(not 2 <= abs(n) <= MOST["spectrum_input"] for n in self.spectra):
             raise UsageError(
                 "a spectrum needs two samples or more",
                 found=f"spectra {list(self.spectra)}",
-                expected=f"2 to {_MOST['spectrum_input']}, or the same below 0",
+                expected=f"2 to {MOST['spectrum_input']}, or the same below 0",
             )
         if self.kinds and not (len(self.kinds) == self.n_electrodes and set(self.kinds) <= set(range(len(KINDS)))):
             raise UsageError(

@@ -58,6 +58,7 @@ def test_pickles_are_not_opened(run, tmp_path):
     "claim",
     [
         {"n_layers": 10**9},
+        {"n_layers": 900, "width": 2**15},
         {"width": 2**20, "n_heads": 2**10},
         {"n_electrodes": 10**12},
         {"token_samples": 10**10},
