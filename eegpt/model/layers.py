@@ -101,6 +101,74 @@ def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None,
     return score.softmax(dim=-1).to(v.dtype) @ v
 
 
+class Gate(nn.Module):
+    """Two vectors' sum, weighted in each dimension by a gate that sees both; 1 and 1 with a gate of one half.
+
+    Parameters without modules, here and below, draw no random numbers before the other weights.
+    """
+
+    def __init__(self, width: int, *, normed: bool) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.empty(width, 2 * width)), nn.Parameter(torch.empty(width))
+        self.time_norm = Norm(width) if normed else nn.Identity()
+        self.spectrum_norm = Norm(width) if normed else nn.Identity()
+
+    def forward(self, time_BTD: Tensor, spectrum_BTD: Tensor) -> Tensor:
+        time_BTD, spectrum_BTD = self.time_norm(time_BTD), self.spectrum_norm(spectrum_BTD)
+        gate_BTD = F.linear(torch.cat((time_BTD, spectrum_BTD), dim=-1), self.weight, self.bias).sigmoid()
+        return 2 * (gate_BTD * time_BTD + (1 - gate_BTD) * spectrum_BTD)
+
+
+class CrossAttention(nn.Module):
+    """`time + Norm(Attention(time, spectra so far))`."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query, self.out = nn.Parameter(torch.empty(width, width)), nn.Parameter(torch.empty(width, width))
+        self.key_value = nn.Parameter(torch.empty(2 * width, width))
+        self.norm = Norm(width)
+
+    def forward(self, time_BTD: Tensor, spectrum_BTD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> Tensor:
+        def heads(x_BTD: Tensor, weight: Tensor) -> Tensor:
+            return F.linear(x_BTD, weight).unflatten(-1, (-1, self.n_heads, x_BTD.shape[-1] // self.n_heads))
+
+        q, (k, v) = heads(time_BTD, self.query), heads(spectrum_BTD, self.key_value).split(1, dim=2)
+        if rotation is not None:
+            q, k = rotate(q, *rotation), rotate(k, *rotation)
+        q, k, v = (x.squeeze(2).transpose(1, 2) for x in (q, k, v))
+        y_BTD = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+        return time_BTD + self.norm(F.linear(y_BTD, self.out))
+
+
+class Coarse(nn.Module):
+    """A linear map of coarse tokens, plus a vector that marks them."""
+
+    def __init__(self, n_samples: int, width: int) -> None:
+        super().__init__()
+        self.weight, self.mark = nn.Parameter(torch.empty(width, n_samples)), nn.Parameter(torch.empty(width))
+
+    def forward(self, signal_BS: Tensor) -> Tensor:
+        n = self.weight.shape[1]
+        whole_BS = signal_BS[:, : signal_BS.shape[1] // n * n]
+        return F.linear(whole_BS.unflatten(1, (-1, n)), self.weight) + self.mark
+
+
+class LatentHead(nn.Module):
+    """Predictions of later states, (B, P, n, D): one hidden layer for all, then a linear map for each."""
+
+    def __init__(self, width: int, n: int) -> None:
+        super().__init__()
+        self.n = n
+        self.hidden, self.out = (
+            nn.Parameter(torch.empty(2 * width, width)),
+            nn.Parameter(torch.empty(n * width, 2 * width)),
+        )
+
+    def forward(self, h_BPD: Tensor) -> Tensor:
+        return F.linear(F.gelu(F.linear(h_BPD, self.hidden)), self.out).unflatten(-1, (self.n, -1))
+
+
 class Layer(nn.Module):
     """Attention, then SwiGLU, each with its residual: `x + Norm(Sublayer(x))`, or `x + Sublayer(Norm(x))`."""
 
