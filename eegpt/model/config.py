@@ -19,7 +19,6 @@ from eegpt.model.tokens import Normalise
 
 _FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
 
-Fusion = Literal["sum", "gate", "norm+gate", "attention"]
 Objective = Literal["token", "new", "new+spectrum", "masked"]
 
 
@@ -47,14 +46,6 @@ class ETEConfig:
     spectrum_hz: tuple[float, float] = (1.0, 45.0)  #: range of all spectra, given and predicted
     #: Samples up to each token's end whose log spectrum joins the token's samples as input; 0: none.
     spectrum_input: int = 0
-    #: How a token's samples and spectrum are joined: the sum of two linear maps; a sum weighted by a gate that sees
-    #: both maps, without or with a norm of each; or the map of the samples plus its causal attention to those of the
-    #: spectra.
-    fusion: Fusion = "sum"
-    #: Samples of coarse tokens, side by side, each after the last token that it covers; 0: none.
-    coarse_samples: int = 0
-    #: Each state predicts a slow teacher's states so many samples later.
-    teacher_samples: tuple[int, ...] = ()
     #: Log spectra that each state predicts too: of so many next samples, or previous ones where negative.
     spectra: tuple[int, ...] = ()
     ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
@@ -96,15 +87,6 @@ class ETEConfig:
             raise UsageError(
                 "the spectrum beside the tokens would show hidden ones, or less than the tokens",
                 found=f"spectrum_input {self.spectrum_input}, objective {self.objective!r}",
-                expected=f"0, or {self.token_samples} (token_samples) or more with a causal objective",
-            )
-
-        if self.fusion != "sum" and not self.spectrum_input:
-            raise UsageError("nothing to fuse", found=f"fusion {self.fusion!r}", expected="spectrum_input above 0")
-        if self.coarse_samples and not (self.causal and self.coarse_samples >= self.token_samples):
-            raise UsageError(
-                "coarse tokens would show hidden ones, or are finer than the tokens",
-                found=f"coarse_samples {self.coarse_samples}, objective {self.objective!r}",
                 expected=f"0, or {self.token_samples} (token_samples) or more with a causal objective",
             )
 

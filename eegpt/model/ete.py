@@ -28,7 +28,7 @@ from torch.utils.checkpoint import checkpoint
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegpt.model.config import ETEConfig, log_spectrum
-from eegpt.model.layers import Coarse, CrossAttention, Gate, LatentHead, Layer, Norm, rotate
+from eegpt.model.layers import Layer, Norm, rotate
 from eegpt.model.tokens import fold_tokens, tokenise
 
 
@@ -74,12 +74,6 @@ class ETE(nn.Module):
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.spectra_out = nn.ModuleList(nn.Linear(D, config.n_bins(abs(n))) for n in config.spectra)
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
-        self.fusion: Gate | CrossAttention | None = None
-        if config.fusion != "sum":
-            attention = config.fusion == "attention"
-            self.fusion = CrossAttention(D, config.n_heads) if attention else Gate(D, normed=config.fusion != "gate")
-        self.coarse = Coarse(config.coarse_samples, D) if config.coarse_samples else None
-        self.latent_out = LatentHead(D, len(config.teacher_samples)) if config.teacher_samples else None
         # Parameters without a module: they draw no random numbers, so all other weights start as in the paper's form.
         told = config.condition == "electrode+reference"
         self.reference = nn.Parameter(torch.empty(config.n_references, D)) if told else None
@@ -102,7 +96,7 @@ class ETE(nn.Module):
         std = weight.shape[1] ** -0.5
         if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
             std /= math.sqrt(2 * self.config.n_layers)
-        if name.startswith(("token_out.", "spectrum_out.", "spectra_out.", "skip.", "latent_out.out")):
+        if name.startswith(("token_out.", "spectrum_out.", "spectra_out.", "skip.")):
             std *= 0.1  # start close to predicting zero, which no untrained network beats
         return nn.init.normal_(weight, std=std)
 
@@ -132,40 +126,13 @@ class ETE(nn.Module):
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
         if self.spectrum_in is not None:
             signal_BS = fold_tokens(x_BTC, token_stride=self.config.token_stride)
-            x_BTD = self._fused(x_BTD, self.spectrum_in(self.trailing_spectrum(signal_BS, x_BTC.shape[1])))
+            x_BTD = x_BTD + self.spectrum_in(self.trailing_spectrum(signal_BS, x_BTC.shape[1]))
         if hidden_BT is not None:
             if self.hidden_token is None:
                 raise UsageError("only an encoder with the masked objective accepts hidden tokens")
             x_BTD = torch.where(hidden_BT.unsqueeze(-1), self.hidden_token.to(x_BTD.dtype), x_BTD)
         x_BPD = torch.cat((self.prefix(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
-        order, position, _ = self._order(x_BTC.shape[1])
-        if self.coarse is not None:
-            coarse_BQD = self.coarse(fold_tokens(x_BTC, token_stride=self.config.token_stride))
-            x_BPD = torch.cat((x_BPD, coarse_BQD.to(x_BPD.dtype)), dim=1)[:, order]
-        return self._placed(x_BPD, position.to(x_BPD.device), x_BPD.shape[1])
-
-    def _fused(self, time_BTD: Tensor, spectrum_BTD: Tensor) -> Tensor:
-        if self.fusion is None:
-            return time_BTD + spectrum_BTD
-        if isinstance(self.fusion, Gate):
-            return self.fusion(time_BTD, spectrum_BTD)
-        rotation = self._rotation(torch.arange(time_BTD.shape[1], device=time_BTD.device))
-        return self.fusion(time_BTD, spectrum_BTD, rotation)
-
-    def _order(self, n_tokens: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Sequence of v_e, the tokens and the coarse ones behind these; its positions in time; and where tokens are.
-
-        A coarse token has the position of the last token that it covers, and comes after it.
-        """
-        C, K, W = self.config.token_samples, self.config.token_stride, self.config.coarse_samples
-        position = torch.arange(n_tokens + 1)
-        if W:
-            n_coarse = ((n_tokens - 1) * K + C) // W
-            # Token t ends at sample C + t K and has position t + 1; the last one within, but no token beyond.
-            end = torch.arange(1, n_coarse + 1) * W
-            position = torch.cat((position, (end - C) // K + 1))
-        order = torch.argsort(position, stable=True)
-        return order, position[order], torch.nonzero(order <= n_tokens).flatten()
+        return self._placed(x_BPD, torch.arange(x_BPD.shape[1], device=x_BPD.device), x_BPD.shape[1])
 
     def prefix(self, electrode_B: Tensor) -> Tensor:
         """v_e (B, D); with `electrode+reference` plus the vectors of the reference and the kind."""
@@ -236,13 +203,11 @@ class ETE(nn.Module):
         hidden_BT : Tensor (B, T) bool, optional
             Tokens to mask (masked objective).
         """
-        _, position, fine = self._order(x_BTC.shape[1])
-        h_BPD = self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask, position.to(x_BTC.device))
-        return h_BPD if self.coarse is None else h_BPD[:, fine]
+        return self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask)
 
-    def run(self, x_BPD: Tensor, token_mask: Tensor | None, position: Tensor) -> Tensor:
+    def run(self, x_BPD: Tensor, token_mask: Tensor | None = None) -> Tensor:
         """Apply all layers to embedded positions."""
-        rotation = self._rotation(position)
+        rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask = self.config.causal, None
         if not causal and token_mask is not None:
             mask = F.pad(token_mask, (1, 0), value=True)[:, None, None, :]
@@ -301,8 +266,7 @@ class ETE(nn.Module):
     ) -> tuple[Tensor, Cache]:
         """States (B, P, D) as from `forward` and cache as from `prefill`, in one pass."""
         x_BPD = self.embed(x_BTC, electrode_B)
-        _, position, fine = self._order(x_BTC.shape[1])
-        rotation = self._rotation(position.to(x_BPD.device))
+        rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask, n_positions_B = self.config.causal, None, None
         if token_mask is not None:
             n_positions_B = token_mask.sum(dim=1) + 1
@@ -317,8 +281,7 @@ class ETE(nn.Module):
         if self.spectrum_in is not None and token_mask is None:
             recent_BS = fold_tokens(x_BTC, token_stride=self.config.token_stride)[:, -self.config.spectrum_input :]
         cache = Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B, recent_BS=recent_BS)
-        h_BPD = self.last_norm(x_BPD)
-        return (h_BPD if self.coarse is None else h_BPD[:, fine]), cache
+        return self.last_norm(x_BPD), cache
 
     def summarise(self, cache: Cache, special: Tensor) -> Tensor:
         """z, the electrode's representation (B, D): the state of the special token at the end of each cached sequence.
@@ -376,8 +339,6 @@ class ETE(nn.Module):
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The state of one more position, and its key and value in every layer (B, H, 1, K)."""
-        if self.coarse is not None or self.fusion is not None:
-            raise UsageError("an encoder with coarse tokens or a fusion has no cached steps")
         B, P, device = x_B1D.shape[0], cache.n_positions, x_B1D.device
         padding = None
         if cache.n_positions_B is None:

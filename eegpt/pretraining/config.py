@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
-from eegpt.model.config import ETEConfig, Fusion, Objective
+from eegpt.model.config import ETEConfig, Objective
 from eegpt.model.sizes import ete_config, size
 from eegpt.model.tokens import Normalise, n_tokens
 from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
@@ -40,8 +40,6 @@ class EncoderSettings(Settings):
     token_samples: Positive = 64  # samples of a token (256 a second)
     token_stride: Positive = 32  # distance of two tokens' first samples
     spectrum_input: Count = 256  # samples before a token whose spectrum it sees; 0: none
-    fusion: Fusion = "sum"  # how a token's samples and spectrum are joined
-    coarse_samples: Count = 0  # samples of coarse tokens between the tokens; 0: none
     norm: Literal["output", "pre"] = "output"  # where layers normalise
     position: Literal["rotary", "learned", "none"] = "rotary"  # how positions enter the attention
     skip: Literal["last", "linear", "none"] = "last"  # what predictions start from
@@ -69,9 +67,6 @@ class ObjectiveSettings(Settings):
     kind: Objective = "new+spectrum"  # what is predicted, see eegpt.pretraining.objective
     spectrum_weight: Weight = 0.25  # weight of the spectrum's error beside the new samples'
     spectra: tuple[int, ...] = ()  # further spectra to predict, in samples
-    teacher_samples: tuple[Positive, ...] = ()  # states of a slow teacher to predict, so many samples later
-    teacher_weight: Weight = 0.25  # weight of these states' error beside the new samples'
-    teacher_decay: Share = 0.99  # the teacher's decay after a ramp
     hidden_share: Part = 0.6  # share of a window's tokens that one hidden span covers (masked)
 
 
@@ -250,7 +245,6 @@ class PretrainConfig(Settings):
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
         kind = self.objective.kind
         own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
-        own["teacher_samples"] = self.objective.teacher_samples if kind == "new+spectrum" else ()
         if kind == "masked":
             own["spectrum_input"] = 0  # it would show hidden samples
         if self.encoder.condition == "electrode+reference":

@@ -125,10 +125,7 @@ def _pretrain(
     shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
-    objective = config.objective
-    module = Pretraining(
-        ete, spectrum_weight=objective.spectrum_weight, teacher_weight=objective.teacher_weight
-    ).train()
+    module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
 
     def first_weights() -> None:
         fill(ete, here.device, seed=config.seed)
@@ -209,7 +206,6 @@ def _pretrain(
                 if not math.isfinite(record["loss"]) or not math.isfinite(record["grad_norm"]):
                     raise not_finite(data, step, epoch, number, windows, record)
                 optimiser.step()
-                module.follow(step, objective.teacher_decay)
                 optimiser.zero_grad(set_to_none=True)
 
                 seen = progress.windows + n_windows

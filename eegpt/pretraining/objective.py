@@ -17,11 +17,8 @@ Shapes: B windows, S samples, T tokens, P positions (T + 1), C samples per token
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from eegpt.model.config import ETEConfig, log_spectrum
 from eegpt.model.ete import ETE
@@ -48,11 +45,10 @@ def unseen_samples(hidden_BT: Tensor, config: ETEConfig) -> Tensor:
 class Pretraining(nn.Module):
     """The encoder with its objective; `spectrum_weight` as in `ObjectiveSettings`."""
 
-    def __init__(self, ete: ETE, *, spectrum_weight: float, teacher_weight: float = 0.0) -> None:
+    def __init__(self, ete: ETE, *, spectrum_weight: float) -> None:
         super().__init__()
         self.ete = ete
-        self.spectrum_weight, self.teacher_weight = spectrum_weight, teacher_weight
-        self._teacher: list[ETE] = []  # in a list, so that its weights are none of this module's
+        self.spectrum_weight = spectrum_weight
 
     def forward(
         self,
@@ -100,34 +96,7 @@ class Pretraining(nn.Module):
         for name, error in self._spectra(h_BPD, x_BTC).items():
             loss = loss + self.spectrum_weight * error
             parts[name] = error.detach()
-        if ete.latent_out is not None:
-            error = self._latent(h_BPD, seen_BTC, electrode_B)
-            loss, parts["latent"] = loss + self.teacher_weight * error, error.detach()
         return {"loss": loss, **parts}
-
-    def _latent(self, h_BPD: Tensor, seen_BTC: Tensor, electrode_B: Tensor) -> Tensor:
-        """Mean square error of the teacher's later states, each with mean 0 and SD 1 over its values."""
-        if not self._teacher:
-            self._teacher.append(copy.deepcopy(self.ete).eval().requires_grad_(False))
-        with torch.no_grad():
-            truth_BPD = F.layer_norm(self._teacher[0](seen_BTC, electrode_B)[:, 1:].float(), h_BPD.shape[-1:])
-        assert self.ete.latent_out is not None  # the caller has asked
-        errors = []
-        for samples, predicted_BPD in zip(
-            self.ete.config.teacher_samples, self.ete.latent_out(h_BPD).float().unbind(2), strict=True
-        ):
-            n = max(1, samples // self.ete.config.token_stride)
-            if n < h_BPD.shape[1]:
-                errors.append((predicted_BPD[:, :-n] - truth_BPD[:, n:]).square().mean())
-        return torch.stack(errors).mean() if errors else h_BPD.new_zeros(())
-
-    @torch.no_grad()
-    def follow(self, step: int, decay: float) -> None:
-        """Move the teacher towards the encoder, after step `step`; the decay rises from 0.1."""
-        decay = min(decay, (1 + step) / (10 + step))
-        for teacher in self._teacher:
-            for slow, fast in zip(teacher.parameters(), self.ete.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
 
     def _spectra(self, h_BPD: Tensor, x_BTC: Tensor) -> dict[str, Tensor]:
         """Errors of those of `ETEConfig.spectra` that fit into the window, by name (`spectrum+256`, `spectrum-256`)."""
