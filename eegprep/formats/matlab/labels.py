@@ -39,7 +39,7 @@ def variable_events(
     UsageError
         The signal is named by `{trial}` and the events are not, or the other way round.
     InputError
-        Positions and texts do not match, are no sample numbers, or lie outside the recording.
+        Positions and texts do not match, or positions are not sample numbers of the recording.
     """
     spec, parts = manifest.source.event_variables, manifest.source.parts
     if spec is None:
@@ -81,7 +81,7 @@ def _placed(
         at = np.ravel(np.asarray(positions, dtype=np.float64))
     except (TypeError, ValueError):
         raise InputError(
-            f"{spec.position} in {path.name} is no list of sample numbers",
+            f"{spec.position} in {path.name} is not a list of sample numbers",
             where=path,
             found=type(positions).__name__,
             expected="one number for each event",
@@ -113,7 +113,7 @@ def _check_positions(path: Path, manifest: Manifest, at: np.ndarray, n_samples: 
     early = bool(inside.all() and np.all(at <= lasts_s)) and (at.size >= _SEVERAL or bool(np.any(at % 1)))
     if at.size == n_samples or early:
         raise InputError(
-            f"{spec.position} in {path.name} is no list of sample numbers",
+            f"{spec.position} in {path.name} is not a list of sample numbers",
             where=path,
             found="one value for each sample"
             if at.size == n_samples
