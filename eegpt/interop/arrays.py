@@ -35,7 +35,8 @@ from eegpt.interop.model import Model
 from eegpt.model.config import ETEConfig
 from eegpt.model.ete import ETE
 from eegpt.transfer.inputs import derivation_rows, extended, rows_of
-from eegpt.transfer.rows import SignalBatch, encode, flatten
+from eegpt.transfer.rows import encode, flatten
+from eegpt.transfer.signals import SignalBatch
 
 UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 _MAX_TRIALS = 40

@@ -26,17 +26,8 @@ from eegpt.model.whitening import whitening
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import (
-    Encoded,
-    Signals,
-    Trials,
-    flatten,
-    join,
-    normalised_signals,
-    only,
-    pairs_of,
-    whitened_of,
-)
+from eegpt.transfer.rows import Encoded, Trials, flatten, join, only, pairs_of, whitened_of
+from eegpt.transfer.signals import Signals, normalised_signals
 from eegpt.transfer.states import encoder_key, entry_key
 
 _VALUES = ("views_RF", "pairs_NEEF", "whitened_RF")  # what the readouts read

@@ -148,7 +148,7 @@ def _code() -> bytes:
     """Hash of the code that computes entries: an entry of another version is never read."""
     here = Path(eegpt.model.__file__).parent.parent
     digest = hashlib.sha256()
-    of_transfer = (here / "transfer" / name for name in ("align.py", "rows.py"))
+    of_transfer = (here / "transfer" / name for name in ("align.py", "rows.py", "signals.py"))
     for path in (*(here / "model" / f"{name}.py" for name in _SOURCES), *of_transfer):
         digest.update(path.read_bytes())
     return digest.digest()

@@ -25,7 +25,8 @@ from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_scale
 from eegpt.transfer.loop import Targets, trial_losses
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, SignalBatch, encode, flatten, join, normalised_signals
+from eegpt.transfer.rows import Encoded, encode, flatten, join
+from eegpt.transfer.signals import SignalBatch, normalised_signals
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))

@@ -37,7 +37,8 @@ from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.model.whitening import whitening
 from eegpt.transfer.align import SMALLEST_SD
-from eegpt.transfer.rows import Encoded, SignalBatch, normalised_signals, pairs_of, tokenised, whitened_of
+from eegpt.transfer.rows import Encoded, pairs_of, tokenised, whitened_of
+from eegpt.transfer.signals import SignalBatch, normalised_signals
 
 _VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
 _JUDGED_SAMPLES = 512  # two seconds of the signal show whether its unit can be right
