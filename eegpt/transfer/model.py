@@ -204,8 +204,13 @@ class TransferModel(nn.Module):
             logits_NK = self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task)
             if self.pair_heads is not None:
                 logits_NK = logits_NK + self.pair_heads(*group.pair_rows(), task)
-            if self.whitened_heads is not None and group.whitened_RF is not None:
-                logits_NK = logits_NK + self.whitened_heads(group.whitened_RF, group.electrode_R, group.mask_NE, task)
+            if self.whitened_heads is not None:
+                if group.whitened_RF is not None:
+                    logits_NK = logits_NK + self.whitened_heads(
+                        group.whitened_RF, group.electrode_R, group.mask_NE, task
+                    )
+                elif bool(self.whitened_heads.weight[task.unique()].any()):
+                    raise ValueError("the readouts of these tasks need the trials' whitened signals")
             own.append(logits_NK)
         own_NK = torch.cat(own)
         if not self.graph:

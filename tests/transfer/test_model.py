@@ -518,6 +518,7 @@ def test_tasks_on_identity_have_no_whitened_views():
     for heads in (m.electrode_heads, m.whitened_heads):
         heads.weight.normal_()
         heads.fitted.fill_(True)
+    m.whitened_heads.weight[0] = 0  # never fitted to them
     plain = m(seen, torch.tensor([0] * 5 + [1] * 4))
     own = m.electrode_heads(seen[0].views_RF, seen[0].electrode_R, seen[0].mask_NE, torch.zeros(5, dtype=torch.int64))
     torch.testing.assert_close(plain[:5, :2], own[:, :2])
@@ -525,6 +526,17 @@ def test_tasks_on_identity_have_no_whitened_views():
     assert more.abs().max() > 0.1
     own = m.electrode_heads(seen[1].views_RF, seen[1].electrode_R, seen[1].mask_NE, torch.ones(4, dtype=torch.int64))
     torch.testing.assert_close(plain[5:], own + more)
+
+
+def test_missing_whitened_signals_are_an_error():
+    """A task whose readouts were fitted to them is never answered without them."""
+    m = whitened_model()
+    seen = TrialBank(whitened_index(), np.arange(6), device=CPU, budget_bytes=0).views(m, np.arange(5, 9))
+    m.electrode_heads.fitted.fill_(True)
+    m.whitened_heads.weight[0].normal_()
+    m([seen], torch.ones(4, dtype=torch.int64))  # only the other task reads them
+    with pytest.raises(ValueError, match="whitened"):
+        m([seen], torch.zeros(4, dtype=torch.int64))
 
 
 def test_scale_is_fitted_by_electrode():
